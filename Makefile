@@ -1,0 +1,58 @@
+# `make` lists the targets. Everything built or fetched lives outside the tree, under the user's cache folder.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := list
+.PHONY: list demo test cases bench lint setup run-demo run-test run-cases run-bench run-lint
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stellwerk
+DATA ?= ../shared/data
+ARGS ?=
+
+export STELLWERK_CACHE := $(CACHE)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(CACHE)/bin:$(HOME)/.cargo/bin:$(PATH)
+ifneq ($(shell command -v mold),)
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS ?= -Clink-arg=-fuse-ld=mold
+endif
+
+list: ## lists the targets
+	@printf 'Stellwerk. One binary, one store. Targets:\n\n'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+	@printf '\nA cold build takes a while: README.md says how long. Later ones take seconds.\n'
+
+setup: ## installs what a build and the tests need and is missing
+	@deploy/setup build
+
+# The work runs in a second make, which sees what `setup` has installed.
+demo: setup ## serves, ingests real records over the real doors, prints a report (ARGS=--exit ends by itself)
+	@$(MAKE) --no-print-directory run-demo
+
+test: setup ## runs every test: unit, end to end, kill -9, real clients
+	@deploy/setup tests
+	@$(MAKE) --no-print-directory run-test
+
+cases: setup ## runs the known answers under DATA=DIR (default ../shared/data), one line a suite
+	@$(MAKE) --no-print-directory run-cases
+
+bench: setup ## measures ingest and queries on this machine; results go to benches/results
+	@$(MAKE) --no-print-directory run-bench
+
+lint: setup ## formatting, clippy and, where it is installed, cargo-deny
+	@$(MAKE) --no-print-directory run-lint
+
+run-demo:
+	@deploy/demo/run $(ARGS)
+
+run-test:
+	@tests/run
+
+run-cases:
+	@STELLWERK_CASES="$(DATA)" tests/cases.sh
+
+run-bench:
+	cargo bench --bench stellwerk --profile dev -- $(ARGS)
+
+run-lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	if command -v cargo-deny >/dev/null; then cargo deny --all-features check; else echo "lint: cargo-deny is not installed, deny.toml was not checked" >&2; fi

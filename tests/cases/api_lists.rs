@@ -1,0 +1,47 @@
+//! Kubernetes API lists: the store holds as many objects of each kind as the JSON itself does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Tally, arg, files};
+use crate::harness::Ground;
+
+pub fn run(suite: &Path) -> Option<Tally> {
+    let mut objects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files(suite, ".json") {
+        let document: Value =
+            serde_json::from_str(&fs::read_to_string(&path).expect("the list is readable")).expect("JSON");
+        // Items of most lists carry no kind of their own: it is the list's without `List`.
+        let list_kind = document["kind"].as_str().unwrap_or_default();
+        let items = document["items"].as_array().cloned().unwrap_or_else(|| vec![document.clone()]);
+        for item in items {
+            let kind = item["kind"].as_str().unwrap_or(list_kind.trim_end_matches("List")).to_owned();
+            let meta = &item["metadata"];
+            let name = format!(
+                "{}/{}",
+                meta["namespace"].as_str().unwrap_or_default(),
+                meta["name"].as_str().unwrap_or_default()
+            );
+            objects.entry(kind).or_default().insert(meta["uid"].as_str().map_or(name, str::to_owned));
+        }
+    }
+    let mut tally = Tally::default();
+    let ground = Ground::new();
+    let done = ground.run(&["ingest", "k8s", arg(suite)]);
+    tally.case("ingested", if done.code == Some(0) { Ok(()) } else { Err(done.stderr) });
+    let rows = ground.ask("SELECT kind, count(*) FROM k8s_object GROUP BY kind");
+    let got: BTreeMap<String, usize> =
+        rows.into_iter().map(|mut row| (row.swap_remove(0), row[0].parse().unwrap_or(0))).collect();
+    for (kind, ids) in &objects {
+        tally.equal(kind, &got.get(kind).copied().unwrap_or(0), &ids.len());
+    }
+    for (table, kind) in [("k8s_pod", "Pod"), ("k8s_node", "Node"), ("k8s_event", "Event")] {
+        let count = ground.ask(&format!("SELECT count(*) FROM {table}")).concat().concat();
+        tally.equal(table, &count, &objects.get(kind).map_or(0, BTreeSet::len).to_string());
+    }
+    tally.equal("rejects", &ground.ask("SELECT count(*) FROM reject").concat().concat(), &"0".to_owned());
+    Some(tally)
+}

@@ -1,0 +1,8 @@
+//! The one end-to-end binary: the real server on real folders, asked over its real doors. What needs a service that is
+//! not installed here says so loudly and is skipped.
+#![allow(clippy::unwrap_used)]
+
+mod cases;
+mod harness;
+mod kill;
+mod tidy;
