@@ -1,0 +1,108 @@
+//! State: what must change atomically. One face over SQLite (`state.db` in the data directory) or PostgreSQL (by URL).
+//!
+//! The SQL is portable: `$1` placeholders, TEXT, BIGINT and BOOLEAN columns, instants as microseconds since 1970,
+//! `INSERT … ON CONFLICT … RETURNING`. SQLite runs one writing transaction at a time, PostgreSQL many at READ COMMITTED:
+//! a transaction that decides by what it read must lock it first (`UPDATE … SET x = x WHERE …`) or decide in the
+//! writing statement itself.
+
+mod cells;
+mod database;
+mod fault;
+mod lease;
+mod migrate;
+mod read;
+mod table;
+
+use sqlx::SqlSafeStr;
+
+use crate::error::{Error, Result};
+use crate::rows::Value;
+use crate::settings::Settings;
+use database::{Database, Open};
+
+pub use cells::{Cell, Row};
+pub use lease::Lease;
+pub use read::READ_ROWS_MAX;
+pub use table::{LEASE, StateTable};
+
+/// Name of the SQLite file in the data directory.
+pub const FILE: &str = "state.db";
+
+/// The state database.
+#[derive(Debug)]
+pub struct State {
+    database: Database,
+}
+
+impl State {
+    /// Opens the state database that the settings name, creates it if it is not there, and brings its schema up to date.
+    /// A SQLite file belongs to the owner of its data directory; a PostgreSQL database is shared by many processes.
+    pub async fn open(settings: &Settings) -> Result<State> {
+        let database = match settings.state.as_deref() {
+            None => Database::sqlite(&settings.data.join(FILE)).await?,
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => Database::postgres(url).await?,
+            Some(url) => {
+                // Only the scheme is repeated: the rest may hold a password.
+                let scheme = url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
+                return Err(Error::invalid(format!("open the state database: {scheme} is not supported, use postgres:// or leave it out for SQLite")));
+            }
+        };
+        Ok(State { database })
+    }
+
+    /// Runs one writing statement, durable when this returns; the answer is the number of rows it changed.
+    pub async fn execute(&self, sql: impl SqlSafeStr, values: &[Value]) -> Result<u64> {
+        self.database.execute(sql, values).await
+    }
+
+    /// Runs one writing statement with RETURNING, durable when this returns.
+    pub async fn write_returning(&self, sql: impl SqlSafeStr, values: &[Value]) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.database.each(true, sql, values, &mut |row| Ok(rows.push(row))).await?;
+        Ok(rows)
+    }
+
+    /// Runs one SELECT. The caller bounds its rows.
+    pub async fn fetch(&self, sql: impl SqlSafeStr, values: &[Value]) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.database.each(false, sql, values, &mut |row| Ok(rows.push(row))).await?;
+        Ok(rows)
+    }
+
+    /// Begins a writing transaction. Dropped without `commit`, it changed nothing.
+    pub async fn transaction(&self) -> Result<Transaction> {
+        self.database.begin().await.map(|open| Transaction { open })
+    }
+
+    /// Waits for running calls and closes the database; later calls fail with `Unavailable`.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+/// Statements that happen together or not at all.
+pub struct Transaction {
+    open: Open,
+}
+
+impl Transaction {
+    /// Runs one writing statement; the answer is the number of rows it changed.
+    pub async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value]) -> Result<u64> {
+        self.open.execute(sql, values).await
+    }
+
+    /// Runs one statement that answers with rows: a SELECT, or a write with RETURNING.
+    pub async fn fetch(&mut self, sql: impl SqlSafeStr, values: &[Value]) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.open.each(sql, values, &mut |row| Ok(rows.push(row))).await?;
+        Ok(rows)
+    }
+
+    /// Makes the statements durable.
+    pub async fn commit(self) -> Result<()> {
+        self.open.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

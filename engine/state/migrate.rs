@@ -1,0 +1,37 @@
+//! The schema of the state database: one list of migrations, in plain sight, each run once and checked by its hash.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+
+use super::fault::fault;
+use crate::error::{Error, Kind, Result};
+
+/// Every migration, oldest first. A shipped one is never edited: its hash is in every database that ran it.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "trust", include_str!("migrations/0001_trust.sql"))];
+
+/// Brings the schema up to date over a connection whose caller holds the migration lock inside a transaction, so that
+/// either every missing migration is there afterwards or none.
+pub(super) async fn migrate<C: Migrate>(connection: &mut C) -> Result<()> {
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_locking(false); // The caller's lock ends with its transaction, sqlx's own would outlive a failure.
+    migrator.run_direct(None, connection, false).await.map_err(explain)
+}
+
+fn explain(error: MigrateError) -> Error {
+    match error {
+        MigrateError::VersionMissing(version) => Error::new(
+            Kind::Conflict,
+            format!("the state database has migration {version}, which this program does not know: it was written by a newer version, start that one"),
+        ),
+        MigrateError::VersionMismatch(version) => Error::new(
+            Kind::Corrupt,
+            format!("migration {version} of the state database is not the one that this program ships"),
+        ),
+        MigrateError::Execute(cause) => fault("migrate the state database", cause),
+        MigrateError::ExecuteMigration(cause, version) => fault(&format!("run migration {version} of the state database"), cause),
+        other => Error::new(Kind::Internal, format!("migrate the state database: {other}")),
+    }
+}
