@@ -28,8 +28,8 @@ pub use table::{LEASE, StateTable};
 /// Name of the SQLite file in the data directory.
 pub const FILE: &str = "state.db";
 
-/// The state database.
-#[derive(Debug)]
+/// The state database. A clone is the same database over the same connections.
+#[derive(Debug, Clone)]
 pub struct State {
     database: Database,
 }

@@ -29,8 +29,8 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 10;
 /// Key of PostgreSQL's advisory lock around migrations: "stellwrk" in ASCII.
 const MIGRATION_LOCK: i64 = 0x7374_656c_6c77_726b;
 
-/// An open database.
-#[derive(Debug)]
+/// An open database; clones share its pools.
+#[derive(Debug, Clone)]
 pub(super) enum Database {
     /// One connection writes, a few read: SQLite has one writer, and a queue in the pool is fairer than its busy loop.
     Sqlite { writer: SqlitePool, readers: SqlitePool },
