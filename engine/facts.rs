@@ -1,0 +1,308 @@
+//! One table at run time: its Lance dataset, the tail of rows not yet in it, and which rows are current.
+//!
+//! Appends reach the tail from the writer, flush moves a prefix of the tail into Lance, and the commit carries how far it
+//! went (`stellwerk.wal`), so that a crash between commit and truncation repeats nothing. All commits of a table pass
+//! one lock.
+
+pub mod current;
+pub mod encode;
+pub mod maintain;
+
+pub mod scan;
+pub mod tail;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use lance::Dataset;
+use lance::dataset::{InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
+use parking_lot::Mutex;
+
+use crate::error::{Error, Kind, Result};
+use crate::place::Place;
+use crate::table::Table;
+use current::Base;
+use tail::Tail;
+
+/// Every row of the table that stands before this `_seq` and came through the log is in Lance.
+const PROPERTY_WAL: &str = "stellwerk.wal";
+/// No `_seq` at or after this one has been given out to a row of this commit.
+const PROPERTY_NEXT: &str = "stellwerk.next";
+/// Rows of one Lance file.
+const FILE_ROWS_MAX: usize = 1 << 20;
+
+/// One table's rows at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The declaration.
+    pub table: &'static Table,
+    /// Flushed rows.
+    pub dataset: Arc<Dataset>,
+    /// Rows not yet flushed, in log order.
+    pub tail: Vec<Arc<tail::Chunk>>,
+    /// Which of the flushed rows are current.
+    pub base: Base,
+}
+
+/// One table at run time.
+#[derive(Debug)]
+pub struct Facts {
+    /// The declaration.
+    pub table: &'static Table,
+    commits: tokio::sync::Mutex<()>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dataset: Arc<Dataset>,
+    /// Version that carries the newest `stellwerk.wal`; `clean` keeps it.
+    marked_version: u64,
+    flushed: u64,
+    tail: Tail,
+    base: Base,
+    commits: u64,
+    /// When commits began to fail, if the last one did.
+    failed: Option<String>,
+}
+
+/// Figures of one table, for status and metrics.
+#[derive(Debug, Clone, Default)]
+pub struct FactsStatus {
+    pub table: &'static str,
+    pub tail_rows: usize,
+    pub tail_bytes: usize,
+    pub fragments: usize,
+    pub version: u64,
+    pub commits: u64,
+    /// Why the last flush failed, if it did.
+    pub failed: Option<String>,
+}
+
+pub(crate) fn lance_error(doing: String) -> impl FnOnce(lance::Error) -> Error {
+    move |e| Error::unavailable(&doing, e)
+}
+
+impl Facts {
+    /// Opens or creates the table, adds columns that a newer binary declares, and walks back to the newest version that
+    /// says how far the log was flushed. Returns the table and the first `_seq` not given out as far as it knows.
+    pub async fn open(table: &'static Table, place: &Place, exists: bool) -> Result<(Facts, u64)> {
+        let mut dataset = match exists {
+            true => open_dataset(table, place).await?,
+            false => create_dataset(table, place).await?,
+        };
+        upgrade(table, &mut dataset).await?;
+        let mark = walk_back(table, &dataset).await?;
+        let dataset = Arc::new(dataset);
+        let base = Base::read(table, &dataset).await?;
+        let inner = Inner {
+            dataset,
+            marked_version: mark.version,
+            flushed: mark.wal,
+            tail: Tail::default(),
+            base,
+            commits: 0,
+            failed: None,
+        };
+        Ok((Facts { table, commits: tokio::sync::Mutex::new(()), inner: Mutex::new(inner) }, mark.next))
+    }
+
+    /// Rows of the log before this `_seq` are in Lance.
+    pub fn flushed(&self) -> u64 {
+        self.inner.lock().flushed
+    }
+
+    /// `_seq` of the first row that waits in the tail.
+    pub fn first_unflushed(&self) -> Option<u64> {
+        self.inner.lock().tail.first_seq()
+    }
+
+    /// Rows and bytes in the tail, and when its oldest row was acknowledged (µs).
+    pub fn tail_size(&self) -> (usize, usize, Option<i64>) {
+        let inner = self.inner.lock();
+        (inner.tail.rows(), inner.tail.bytes(), inner.tail.oldest_us())
+    }
+
+    /// Makes acknowledged rows visible. `rows` has the stored schema and `_seq` from `first` on.
+    pub fn publish(&self, rows: RecordBatch, first: u64, at_us: i64) {
+        self.inner.lock().tail.push(rows, first, at_us);
+    }
+
+    /// The table as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = self.inner.lock();
+        Snapshot { table: self.table, dataset: inner.dataset.clone(), tail: inner.tail.chunks(), base: inner.base.clone() }
+    }
+
+    /// Figures for status and metrics.
+    pub fn status(&self) -> FactsStatus {
+        let inner = self.inner.lock();
+        FactsStatus {
+            table: self.table.name,
+            tail_rows: inner.tail.rows(),
+            tail_bytes: inner.tail.bytes(),
+            fragments: inner.dataset.count_fragments(),
+            version: inner.dataset.version_id(),
+            commits: inner.commits,
+            failed: inner.failed.clone(),
+        }
+    }
+
+    /// Moves the whole tail into Lance in one commit. Readers see each row once, before and after.
+    pub async fn flush(&self) -> Result<bool> {
+        let _one = self.commits.lock().await;
+        let (dataset, chunks) = {
+            let inner = self.inner.lock();
+            (inner.dataset.clone(), inner.tail.chunks())
+        };
+        let Some(last) = chunks.last() else { return Ok(false) };
+        let next = last.next;
+        let schema: SchemaRef = Arc::new(dataset.schema().into());
+        let batches: Result<Vec<RecordBatch>> = chunks.iter().map(|c| encode::in_order_of(&c.rows, &schema)).collect();
+        let reader = arrow::array::RecordBatchIterator::new(batches?.into_iter().map(Ok), schema);
+        let params = append_params(next, next);
+        let written = InsertBuilder::new(dataset).with_params(&params).execute_stream(reader).await;
+        let mut inner = self.inner.lock();
+        let dataset = match written {
+            Ok(dataset) => Arc::new(dataset),
+            Err(e) => {
+                inner.failed = Some(e.to_string());
+                return Err(Error::unavailable(&format!("flush {}", self.table.name), e));
+            }
+        };
+        for chunk in &chunks {
+            inner.base.add(self.table, &chunk.rows)?;
+        }
+        inner.marked_version = dataset.version_id();
+        inner.dataset = dataset;
+        inner.flushed = next;
+        inner.tail.drop_before(next);
+        inner.commits += 1;
+        inner.failed = None;
+        Ok(true)
+    }
+
+    /// Appends a file's rows, which already carry their `_seq`, in one commit. `next` tells the first `_seq` not given
+    /// out once the stream has ended.
+    pub async fn load(&self, rows: SendableRecordBatchStream, next: impl Fn() -> u64 + Send) -> Result<()> {
+        // The rows are written outside the lock: only the commit must wait its turn.
+        let dataset = self.inner.lock().dataset.clone();
+        let doing = format!("load {}", self.table.name);
+        let params = WriteParams { mode: WriteMode::Append, max_rows_per_file: FILE_ROWS_MAX, ..WriteParams::default() };
+        let marks = Base::collector(self.table);
+        let rows = marks.clone().watch(rows);
+        let transaction = InsertBuilder::new(dataset).with_params(&params).execute_uncommitted_stream(rows).await;
+        let mut transaction = transaction.map_err(lance_error(doing.clone()))?;
+        let _one = self.commits.lock().await;
+        let (dataset, flushed) = {
+            let inner = self.inner.lock();
+            (inner.dataset.clone(), inner.flushed)
+        };
+        transaction.transaction_properties = Some(Arc::new(properties(flushed, next())));
+        let committed = lance::dataset::CommitBuilder::new(dataset).execute(transaction).await.map_err(lance_error(doing))?;
+        let mut inner = self.inner.lock();
+        for batch in marks.take() {
+            inner.base.add(self.table, &batch)?;
+        }
+        inner.marked_version = committed.version_id();
+        inner.dataset = Arc::new(committed);
+        inner.commits += 1;
+        Ok(())
+    }
+}
+
+fn properties(wal: u64, next: u64) -> HashMap<String, String> {
+    HashMap::from([(PROPERTY_WAL.to_owned(), wal.to_string()), (PROPERTY_NEXT.to_owned(), next.to_string())])
+}
+
+fn append_params(wal: u64, next: u64) -> WriteParams {
+    WriteParams {
+        mode: WriteMode::Append,
+        max_rows_per_file: FILE_ROWS_MAX,
+        transaction_properties: Some(Arc::new(properties(wal, next))),
+        ..WriteParams::default()
+    }
+}
+
+async fn open_dataset(table: &'static Table, place: &Place) -> Result<Dataset> {
+    let doing = || format!("open table {}", table.name);
+    let opened = place.connection().open_table(table.name).execute().await;
+    let opened = opened.map_err(|e| Error::unavailable(&doing(), e))?;
+    dataset_of(&opened, doing).await
+}
+
+async fn create_dataset(table: &'static Table, place: &Place) -> Result<Dataset> {
+    let doing = || format!("create table {}", table.name);
+    let options = lancedb::table::WriteOptions {
+        lance_write_params: Some(WriteParams {
+            mode: WriteMode::Create,
+            enable_stable_row_ids: true,
+            enable_v2_manifest_paths: true,
+            auto_cleanup: None,
+            ..WriteParams::default()
+        }),
+    };
+    let created = place.connection().create_empty_table(table.name, encode::lance_schema(table)).write_options(options);
+    let created = created.execute().await.map_err(|e| Error::unavailable(&doing(), e))?;
+    dataset_of(&created, doing).await
+}
+
+async fn dataset_of(table: &lancedb::Table, doing: impl Fn() -> String) -> Result<Dataset> {
+    let native = table.dataset().expect("a table of a local or object store is native");
+    let dataset = native.get().await.map_err(|e| Error::unavailable(&doing(), e))?;
+    Ok(dataset.as_ref().clone())
+}
+
+/// Adds declared columns that the stored table lacks. A stored column of another type is a table of another program.
+async fn upgrade(table: &'static Table, dataset: &mut Dataset) -> Result<()> {
+    let stored = arrow::datatypes::Schema::from(dataset.schema());
+    let declared = encode::lance_schema(table);
+    let mut missing = Vec::new();
+    for field in declared.fields() {
+        match stored.field_with_name(field.name()) {
+            Ok(old) if old.data_type() == field.data_type() => {}
+            Ok(old) => {
+                let (name, old, new) = (field.name(), old.data_type(), field.data_type());
+                let why = format!("table {} holds {name} as {old}, this program declares {new}", table.name);
+                return Err(Error::new(Kind::Corrupt, why));
+            }
+            Err(_) => missing.push(field.clone()),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let transform = NewColumnTransform::AllNulls(Arc::new(arrow::datatypes::Schema::new(missing)));
+    let added = dataset.add_columns(transform, None, None).await;
+    added.map_err(lance_error(format!("add the new columns of table {}", table.name)))
+}
+
+struct Mark {
+    version: u64,
+    wal: u64,
+    next: u64,
+}
+
+/// Deletes, compactions, index builds and schema changes commit without our properties, so the newest version that has
+/// them may stand further back.
+async fn walk_back(table: &'static Table, dataset: &Dataset) -> Result<Mark> {
+    let mut version = dataset.version_id();
+    while version > 0 {
+        let transaction = match dataset.read_transaction_by_version(version).await {
+            Ok(transaction) => transaction,
+            // Older versions were cleaned, which never takes the newest marked one: there is none.
+            Err(lance::Error::DatasetNotFound { .. } | lance::Error::NotFound { .. }) => break,
+            Err(e) => return Err(Error::unavailable(&format!("read the history of table {}", table.name), e)),
+        };
+        let found = transaction.as_ref().and_then(|t| t.transaction_properties.as_ref());
+        let number = |key: &str| found.and_then(|p| p.get(key)).and_then(|v| v.parse().ok());
+        if let (Some(wal), Some(next)) = (number(PROPERTY_WAL), number(PROPERTY_NEXT)) {
+            return Ok(Mark { version, wal, next });
+        }
+        version -= 1;
+    }
+    Ok(Mark { version: 0, wal: 0, next: 0 })
+}

@@ -1,0 +1,377 @@
+//! Which rows are current. A keyed table shows the newest row per key (a delete wins and is not shown); a table with a
+//! set column shows the rows behind the newest mark of their set. Both are decided by `_seq` alone, from all rows, so that
+//! any filter may run below without changing the answer.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, Int8Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::DataType;
+use arrow::row::{RowConverter, SortField};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+use lance::Dataset;
+use parking_lot::Mutex;
+use roaring::RoaringTreemap;
+use sha2::{Digest, Sha256};
+
+use super::Snapshot;
+use crate::error::{Error, Result};
+use crate::table::{OP, OP_DELETE, OP_REPLACE, SEQ, Table};
+
+type KeyHash = [u8; 16];
+
+/// How far back a question looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Everything acknowledged.
+    Now,
+    /// Rows up to and with this `_seq`.
+    Seq(u64),
+    /// Rows acknowledged up to and with this time, µs.
+    Time(i64),
+}
+
+/// What is current among the flushed rows of a table.
+#[derive(Debug, Clone, Default)]
+pub enum Base {
+    /// Rows are only ever added.
+    #[default]
+    Every,
+    Keyed(Arc<Keyed>),
+    /// Newest mark per set.
+    Sets(Arc<HashMap<String, u64>>),
+}
+
+/// Newest row per key.
+#[derive(Debug, Clone, Default)]
+pub struct Keyed {
+    newest: HashMap<KeyHash, (u64, bool)>,
+    /// `_seq` of every current row.
+    live: RoaringTreemap,
+}
+
+impl Keyed {
+    /// Whether the row at this place is its key's newest, and no delete.
+    pub fn is_live(&self, seq: u64) -> bool {
+        self.live.contains(seq)
+    }
+
+    fn add(&mut self, key: KeyHash, seq: u64, delete: bool) {
+        let entry = self.newest.entry(key).or_insert((0, true));
+        if seq < entry.0 {
+            return;
+        }
+        self.live.remove(entry.0);
+        *entry = (seq, delete);
+        if !delete {
+            self.live.insert(seq);
+        }
+    }
+}
+
+/// Gathers, from a load's stream, what [`Base::add`] needs to know of it.
+#[derive(Debug, Clone)]
+pub struct Collector {
+    table: &'static Table,
+    seen: Arc<Mutex<Vec<RecordBatch>>>,
+}
+
+impl Collector {
+    /// The same stream, watched.
+    pub fn watch(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        if !self.table.supersedes() {
+            return rows;
+        }
+        let schema = rows.schema();
+        let watched = rows.inspect_ok(move |batch| {
+            let kept = match self.table.key.is_empty() {
+                true => marks_of(batch),
+                false => batch.project(&positions(self.table, batch)).ok(),
+            };
+            self.seen.lock().extend(kept.filter(|b| b.num_rows() > 0));
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, watched))
+    }
+
+    /// What was gathered.
+    pub fn take(&self) -> Vec<RecordBatch> {
+        std::mem::take(&mut *self.seen.lock())
+    }
+}
+
+fn marks_of(batch: &RecordBatch) -> Option<RecordBatch> {
+    let op = batch.column_by_name(OP)?.as_any().downcast_ref::<Int8Array>()?;
+    if op.null_count() == op.len() {
+        return None;
+    }
+    let is_mark: BooleanArray = op.iter().map(|o| Some(o == Some(OP_REPLACE))).collect();
+    filter_record_batch(batch, &is_mark).ok()
+}
+
+fn positions(table: &Table, batch: &RecordBatch) -> Vec<usize> {
+    needed(table).iter().filter_map(|name| batch.schema().index_of(name).ok()).collect()
+}
+
+/// Columns that decide what is current.
+fn needed(table: &Table) -> Vec<&'static str> {
+    let mut names = vec![table.tenant];
+    names.extend(table.key.iter().filter(|k| **k != table.tenant));
+    names.extend(table.set);
+    names.extend([SEQ, OP]);
+    names
+}
+
+impl Base {
+    /// Reads what is current among a dataset's rows.
+    pub async fn read(table: &'static Table, dataset: &Arc<Dataset>) -> Result<Base> {
+        Base::at(table, dataset, Bound::Now).await
+    }
+
+    /// What was current among a dataset's rows at `bound`.
+    pub async fn at(table: &'static Table, dataset: &Arc<Dataset>, bound: Bound) -> Result<Base> {
+        let mut base = match (table.key.is_empty(), table.set) {
+            (true, None) => return Ok(Base::Every),
+            (false, _) => Base::Keyed(Arc::default()),
+            (true, Some(_)) => Base::Sets(Arc::default()),
+        };
+        let doing = || format!("read the keys of table {}", table.name);
+        let mut scan = dataset.scan();
+        let mut columns = needed(table);
+        columns.extend(matches!(bound, Bound::Time(_)).then_some(table.ingested_at));
+        scan.project(&columns).map_err(super::lance_error(doing()))?;
+        let marks_only = matches!(base, Base::Sets(_)).then(|| col(OP).eq(lit(OP_REPLACE)));
+        if let Some(filter) = marks_only.into_iter().chain(bound.filter(table)).reduce(Expr::and) {
+            scan.filter_expr(filter);
+        }
+        let mut rows = scan.try_into_stream().await.map_err(super::lance_error(doing()))?;
+        while let Some(batch) = rows.next().await {
+            base.add(table, &batch.map_err(super::lance_error(doing()))?)?;
+        }
+        Ok(base)
+    }
+
+    /// Gathers what a load's stream means for this table.
+    pub fn collector(table: &'static Table) -> Collector {
+        Collector { table, seen: Arc::default() }
+    }
+
+    /// Takes in rows that have become part of the dataset.
+    pub fn add(&mut self, table: &'static Table, rows: &RecordBatch) -> Result<()> {
+        match self {
+            Base::Every => Ok(()),
+            Base::Keyed(keyed) => {
+                let keyed = Arc::make_mut(keyed);
+                for_each_key(table, rows, |key, seq, op| keyed.add(key, seq, op == Some(OP_DELETE)))
+            }
+            Base::Sets(marks) => {
+                let marks = Arc::make_mut(marks);
+                for_each_mark(table, rows, |set, seq| {
+                    let newest = marks.entry(set.to_owned()).or_insert(seq);
+                    *newest = (*newest).max(seq);
+                })
+            }
+        }
+    }
+}
+
+impl Bound {
+    /// The bound as a predicate on stored columns.
+    pub fn filter(self, table: &Table) -> Option<Expr> {
+        match self {
+            Bound::Now => None,
+            Bound::Seq(seq) => Some(col(SEQ).lt_eq(lit(i64::try_from(seq).unwrap_or(i64::MAX)))),
+            Bound::Time(us) => {
+                let at = datafusion::scalar::ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()));
+                Some(datafusion::logical_expr::ident(table.ingested_at).lt_eq(lit(at)))
+            }
+        }
+    }
+}
+
+fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::ArrayRef> {
+    rows.column_by_name(name).ok_or_else(|| Error::invalid(format!("a batch lacks {name}")))
+}
+
+/// The `_seq` column of a batch.
+pub(super) fn seqs(rows: &RecordBatch) -> Result<&Int64Array> {
+    Ok(column(rows, SEQ)?.as_any().downcast_ref::<Int64Array>().expect("_seq is Int64"))
+}
+
+fn ops(rows: &RecordBatch) -> Result<&Int8Array> {
+    Ok(column(rows, OP)?.as_any().downcast_ref::<Int8Array>().expect("_op is Int8"))
+}
+
+fn for_each_key(table: &Table, rows: &RecordBatch, mut each: impl FnMut(KeyHash, u64, Option<i8>)) -> Result<()> {
+    let broken = |e| Error::unavailable("read the keys of a batch", e);
+    let mut names = vec![table.tenant];
+    names.extend(table.key.iter().filter(|k| **k != table.tenant));
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let array = column(rows, name)?;
+        // The same text is the same key, dictionary-encoded or not.
+        let plain = match array.data_type() {
+            DataType::Dictionary(_, values) => cast(array, values).map_err(broken)?,
+            _ => array.clone(),
+        };
+        columns.push(plain);
+    }
+    let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+    let converter = RowConverter::new(fields).map_err(broken)?;
+    let keys = converter.convert_columns(&columns).map_err(broken)?;
+    for ((key, seq), op) in keys.iter().zip(seqs(rows)?.values()).zip(ops(rows)?.iter()) {
+        let digest = Sha256::digest(key.as_ref());
+        let hash: KeyHash = digest[..16].try_into().expect("a SHA-256 has 32 bytes");
+        each(hash, *seq as u64, op);
+    }
+    Ok(())
+}
+
+fn for_each_mark(table: &Table, rows: &RecordBatch, mut each: impl FnMut(&str, u64)) -> Result<()> {
+    let Some(set) = table.set else { return Ok(()) };
+    let ops = ops(rows)?;
+    if ops.null_count() == ops.len() {
+        return Ok(());
+    }
+    let sets = cast(column(rows, set)?, &DataType::Utf8).map_err(|e| Error::unavailable("read the marks of a batch", e))?;
+    let sets = sets.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8");
+    for (row, (op, seq)) in ops.iter().zip(seqs(rows)?.values()).enumerate() {
+        if op == Some(OP_REPLACE) && sets.is_valid(row) {
+            each(sets.value(row), *seq as u64);
+        }
+    }
+    Ok(())
+}
+
+/// Decides row by row what a scan shows.
+#[derive(Debug)]
+pub struct Visible {
+    table: &'static Table,
+    bound: Bound,
+    rule: Rule,
+}
+
+#[derive(Debug)]
+enum Rule {
+    Every,
+    Keyed { base: Arc<Keyed>, dead: HashSet<u64>, fresh: HashSet<u64> },
+    Sets(HashMap<String, u64>),
+}
+
+impl Visible {
+    /// What is visible in `snapshot` at `bound`.
+    pub async fn of(snapshot: &Snapshot, bound: Bound) -> Result<Visible> {
+        let table = snapshot.table;
+        let base = match bound {
+            Bound::Now => snapshot.base.clone(),
+            _ => {
+                super::maintain::check_floor(&snapshot.dataset, table.name, bound)?;
+                Base::at(table, &snapshot.dataset, bound).await?
+            }
+        };
+        let mut tail = Vec::with_capacity(snapshot.tail.len());
+        if table.supersedes() {
+            for chunk in &snapshot.tail {
+                tail.push(within(table, &chunk.rows, bound)?);
+            }
+        }
+        let rule = match base {
+            Base::Every => Rule::Every,
+            Base::Keyed(base) => {
+                let mut newest: HashMap<KeyHash, (u64, bool)> = HashMap::new();
+                for rows in &tail {
+                    for_each_key(table, rows, |key, seq, op| {
+                        newest.insert(key, (seq, op == Some(OP_DELETE)));
+                    })?;
+                }
+                let dead = newest.keys().filter_map(|k| base.newest.get(k)).map(|(seq, _)| *seq).collect();
+                let fresh = newest.values().filter(|(_, delete)| !delete).map(|(seq, _)| *seq).collect();
+                Rule::Keyed { base, dead, fresh }
+            }
+            Base::Sets(marks) => {
+                let mut marks = marks.as_ref().clone();
+                for rows in &tail {
+                    for_each_mark(table, rows, |set, seq| {
+                        let newest = marks.entry(set.to_owned()).or_insert(seq);
+                        *newest = (*newest).max(seq);
+                    })?;
+                }
+                Rule::Sets(marks)
+            }
+        };
+        Ok(Visible { table, bound, rule })
+    }
+
+    /// Columns, beside those asked for, that [`Visible::rows`] needs.
+    pub fn columns(&self) -> Vec<&'static str> {
+        let mut names = match self.rule {
+            Rule::Every => vec![],
+            Rule::Keyed { .. } => vec![SEQ, OP],
+            Rule::Sets(_) => vec![SEQ, OP, self.table.set.expect("a table with marks has a set column")],
+        };
+        match self.bound {
+            Bound::Now => {}
+            Bound::Seq(_) => names.push(SEQ),
+            Bound::Time(_) => names.push(self.table.ingested_at),
+        }
+        names.dedup();
+        names
+    }
+
+    /// A predicate that every visible flushed row meets; Lance may prune by it.
+    pub fn filter(&self) -> Option<Expr> {
+        let plain = self.table.supersedes().then(|| col(OP).is_null());
+        plain.into_iter().chain(self.bound.filter(self.table)).reduce(Expr::and)
+    }
+
+    /// The visible rows of a batch.
+    pub fn rows(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let batch = within(self.table, &batch, self.bound)?;
+        let keep: BooleanArray = match &self.rule {
+            Rule::Every => return Ok(batch),
+            Rule::Keyed { base, dead, fresh } => seqs(&batch)?
+                .values()
+                .iter()
+                .map(|seq| *seq as u64)
+                .map(|seq| Some(fresh.contains(&seq) || (base.live.contains(seq) && !dead.contains(&seq))))
+                .collect(),
+            Rule::Sets(marks) => self.behind_marks(&batch, marks)?,
+        };
+        filter_record_batch(&batch, &keep).map_err(|e| Error::unavailable("keep the current rows", e))
+    }
+
+    fn behind_marks(&self, batch: &RecordBatch, marks: &HashMap<String, u64>) -> Result<BooleanArray> {
+        let broken = |e| Error::unavailable("keep the current rows", e);
+        let column = column(batch, self.table.set.expect("a table with marks has a set column"))?;
+        let (seqs, ops) = (seqs(batch)?, ops(batch)?);
+        let sets = cast(column, &DataType::Utf8).map_err(broken)?;
+        let sets = sets.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8");
+        let mut last: (Option<&str>, u64) = (None, 0);
+        let mut keep = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            let set = sets.is_valid(row).then(|| sets.value(row));
+            if set != last.0 {
+                last = (set, set.and_then(|s| marks.get(s)).copied().unwrap_or(0));
+            }
+            keep.push(ops.is_null(row) && seqs.value(row) as u64 >= last.1);
+        }
+        Ok(BooleanArray::from(keep))
+    }
+}
+
+/// The rows of a batch within a bound.
+fn within(table: &Table, batch: &RecordBatch, bound: Bound) -> Result<RecordBatch> {
+    let keep: BooleanArray = match bound {
+        Bound::Now => return Ok(batch.clone()),
+        Bound::Seq(until) => seqs(batch)?.values().iter().map(|s| Some((*s as u64) <= until)).collect(),
+        Bound::Time(until) => {
+            let at = column(batch, table.ingested_at)?;
+            let at = at.as_any().downcast_ref::<arrow::array::TimestampMicrosecondArray>().expect("the ingest time is in µs");
+            at.values().iter().map(|t| Some(*t <= until)).collect()
+        }
+    };
+    filter_record_batch(batch, &keep).map_err(|e| Error::unavailable("look back", e))
+}

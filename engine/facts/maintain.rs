@@ -1,0 +1,255 @@
+//! One round of maintenance of one table: retention and superseded rows → compaction → indexes → cleaning. One owner runs
+//! it (Lance's own conflict rules make concurrent rewrites waste their work), and flushes wait only for its commits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::logical_expr::{Expr, col, ident, lit};
+use datafusion::scalar::ScalarValue;
+use futures::TryStreamExt;
+use lance::Dataset;
+use lance::dataset::DeleteBuilder;
+use lance::dataset::cleanup::CleanupPolicy;
+use lance::dataset::index::DatasetIndexRemapperOptions;
+use lance::dataset::optimize::{CompactionOptions, commit_compaction, plan_compaction};
+use lance::index::DatasetIndexExt;
+use lance_index::IndexType;
+use lance_index::optimize::OptimizeOptions;
+use lance_index::scalar::{BuiltinIndexType, ScalarIndexParams};
+
+use super::current::{Base, Bound};
+use super::{Facts, lance_error};
+use crate::error::{Error, Kind, Result};
+use crate::table::{Index, OP, SEQ, Type};
+
+/// Fragments smaller than this are joined.
+const FRAGMENT_ROWS: usize = 1 << 20;
+/// So many small fragments make a compaction worth its writes.
+const SMALL_FRAGMENTS_MIN: usize = 8;
+/// Rows that one compaction reads at most; bounds its memory and its time.
+const COMPACTION_ROWS_MAX: usize = 4 << 20;
+/// Old versions stay readable for running questions this long.
+const VERSIONS_KEPT: Duration = Duration::from_secs(600);
+/// Indexes are brought up to date when so many fragments lack them.
+const UNINDEXED_FRAGMENTS_MAX: usize = 4;
+/// Rows deleted by one predicate.
+const DELETE_ROWS: usize = 20_000;
+/// Config key: superseded rows acknowledged up to this `_seq` are gone, so `as_of` before it has no answer.
+const FLOOR_SEQ: &str = "stellwerk.as_of_floor_seq";
+/// Config key: the same as a time, µs.
+const FLOOR_US: &str = "stellwerk.as_of_floor_us";
+
+impl Facts {
+    /// One round. Running it twice changes nothing more.
+    pub async fn maintain(&self, now_us: i64, horizon: Duration) -> Result<()> {
+        if self.snapshot().dataset.count_fragments() == 0 {
+            return Ok(());
+        }
+        self.expire(now_us).await?;
+        self.drop_superseded(now_us, horizon).await?;
+        self.compact().await?;
+        self.index().await?;
+        self.clean(now_us).await
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("{what} table {}", self.table.name)
+    }
+
+    /// Puts a commit of maintenance in place. The caller holds the commit lock, so none came between.
+    fn adopt(&self, dataset: Arc<Dataset>) {
+        let mut inner = self.inner.lock();
+        inner.dataset = dataset;
+        inner.commits += 1;
+    }
+
+    async fn delete(&self, filter: Expr) -> Result<u64> {
+        let _one = self.commits.lock().await;
+        let dataset = self.snapshot().dataset;
+        let deleted = DeleteBuilder::from_expr(dataset, filter).execute().await.map_err(lance_error(self.doing("delete from")))?;
+        self.adopt(deleted.new_dataset);
+        Ok(deleted.num_deleted_rows)
+    }
+
+    async fn count(&self, filter: Expr) -> Result<u64> {
+        let dataset = self.snapshot().dataset;
+        let mut scan = dataset.scan();
+        scan.empty_project().map_err(lance_error(self.doing("count rows of")))?;
+        scan.filter_expr(filter).with_row_id();
+        scan.count_rows().await.map_err(lance_error(self.doing("count rows of")))
+    }
+
+    /// Deletes rows past the table's retention.
+    async fn expire(&self, now_us: i64) -> Result<()> {
+        let Some(days) = self.table.retention_days else { return Ok(()) };
+        let oldest_us = now_us - i64::from(days) * 86_400_000_000;
+        let column = self.table.columns.iter().find(|c| c.name == self.table.time);
+        let oldest = match column.map_or(Type::Time, |c| c.kind) {
+            Type::TimeNs => ScalarValue::TimestampNanosecond(Some(oldest_us.saturating_mul(1000)), Some("UTC".into())),
+            _ => ScalarValue::TimestampMicrosecond(Some(oldest_us), Some("UTC".into())),
+        };
+        let expired = ident(self.table.time).lt(lit(oldest));
+        // Counting first keeps a round without work free of commits.
+        if self.count(expired.clone()).await? > 0 {
+            let rows = self.delete(expired).await?;
+            tracing::info!(table = self.table.name, rows, "rows past their retention are deleted");
+        }
+        Ok(())
+    }
+
+    /// Deletes rows that were superseded before the horizon.
+    async fn drop_superseded(&self, now_us: i64, horizon: Duration) -> Result<()> {
+        let until = now_us - i64::try_from(horizon.as_micros()).unwrap_or(i64::MAX);
+        let dataset = self.snapshot().dataset;
+        let gone = match Base::at(self.table, &dataset, Bound::Time(until)).await? {
+            Base::Every => return Ok(()),
+            Base::Keyed(keyed) => self.dead_keyed(&dataset, &keyed, until).await?,
+            Base::Sets(marks) => marks
+                .iter()
+                .map(|(set, mark)| {
+                    let before = col(SEQ).lt(lit(i64::try_from(*mark).unwrap_or(i64::MAX)));
+                    let set = ident(self.table.set.expect("a table with marks has a set column")).eq(lit(set.as_str()));
+                    (set.and(before).and(col(OP).is_null()), *mark)
+                })
+                .collect(),
+        };
+        let mut floor = 0;
+        for (filter, seq) in gone {
+            if self.count(filter.clone()).await? > 0 {
+                self.delete(filter).await?;
+                floor = floor.max(seq);
+            }
+        }
+        if floor == 0 {
+            return Ok(());
+        }
+        let _one = self.commits.lock().await;
+        let mut dataset = self.snapshot().dataset.as_ref().clone();
+        let (seq, us) = (floor.to_string(), until.to_string());
+        let noted = dataset.update_config([(FLOOR_SEQ, seq.as_str()), (FLOOR_US, us.as_str())]).await;
+        noted.map_err(lance_error(self.doing("note the as-of floor of")))?;
+        self.adopt(Arc::new(dataset));
+        Ok(())
+    }
+
+    /// Rows acknowledged up to `until` that were not current then, as predicates with the newest `_seq` they cover.
+    async fn dead_keyed(&self, dataset: &Arc<Dataset>, keyed: &super::current::Keyed, until: i64) -> Result<Vec<(Expr, u64)>> {
+        let doing = || self.doing("read the log places of");
+        let mut scan = dataset.scan();
+        scan.project(&[SEQ]).map_err(lance_error(doing()))?;
+        if let Some(filter) = Bound::Time(until).filter(self.table) {
+            scan.filter_expr(filter);
+        }
+        let stream = scan.try_into_stream().await.map_err(lance_error(doing()))?;
+        let batches: Vec<_> = stream.try_collect().await.map_err(lance_error(doing()))?;
+        let (mut dead, mut newest) = (Vec::new(), 0);
+        for batch in &batches {
+            for seq in super::current::seqs(batch)?.values() {
+                newest = newest.max(*seq as u64);
+                if !keyed.is_live(*seq as u64) {
+                    dead.push(*seq);
+                }
+            }
+        }
+        let in_list = |seqs: &[i64]| col(SEQ).in_list(seqs.iter().map(|s| lit(*s)).collect(), false);
+        Ok(dead.chunks(DELETE_ROWS).map(|seqs| (in_list(seqs), newest)).collect())
+    }
+
+    /// Joins small fragments. The rewriting happens beside flushes, only the commit waits its turn.
+    async fn compact(&self) -> Result<()> {
+        let dataset = self.snapshot().dataset;
+        let small = dataset.get_fragments().iter().filter(|f| f.metadata().physical_rows.unwrap_or(0) < FRAGMENT_ROWS / 2).count();
+        if small < SMALL_FRAGMENTS_MIN {
+            return Ok(());
+        }
+        let options = CompactionOptions {
+            target_rows_per_fragment: FRAGMENT_ROWS,
+            max_source_rows: Some(COMPACTION_ROWS_MAX),
+            num_threads: Some(1),
+            ..CompactionOptions::default()
+        };
+        let doing = || self.doing("compact");
+        let plan = plan_compaction(&dataset, &options).await.map_err(lance_error(doing()))?;
+        let mut rewritten = Vec::with_capacity(plan.num_tasks());
+        for task in plan.compaction_tasks() {
+            rewritten.push(task.execute(&dataset).await.map_err(lance_error(doing()))?);
+        }
+        if rewritten.is_empty() {
+            return Ok(());
+        }
+        let _one = self.commits.lock().await;
+        let mut dataset = self.snapshot().dataset.as_ref().clone();
+        let remap = Arc::new(DatasetIndexRemapperOptions::default());
+        commit_compaction(&mut dataset, rewritten, remap, &options).await.map_err(lance_error(doing()))?;
+        self.adopt(Arc::new(dataset));
+        Ok(())
+    }
+
+    /// Builds the declared indexes, and brings them up to date when enough fragments lack them.
+    async fn index(&self) -> Result<()> {
+        if self.table.indexes.is_empty() {
+            return Ok(());
+        }
+        let doing = || self.doing("index");
+        let _one = self.commits.lock().await;
+        let mut dataset = self.snapshot().dataset.as_ref().clone();
+        let before = dataset.version_id();
+        let built = dataset.load_indices().await.map_err(lance_error(doing()))?;
+        for index in self.table.indexes {
+            let (column, kind, builtin, suffix) = match index {
+                Index::ZoneMap(column) => (*column, IndexType::ZoneMap, BuiltinIndexType::ZoneMap, "zonemap"),
+                Index::BTree(column) => (*column, IndexType::BTree, BuiltinIndexType::BTree, "btree"),
+            };
+            let name = format!("{column}_{suffix}");
+            let covered: Vec<_> = built.iter().filter(|i| i.name == name).collect();
+            if covered.is_empty() {
+                let params = ScalarIndexParams::for_builtin(builtin);
+                let made = dataset.create_index(&[column], kind, Some(name), &params, false).await;
+                made.map_err(lance_error(doing()))?;
+                continue;
+            }
+            let indexed: usize = covered.iter().filter_map(|i| i.fragment_bitmap.as_ref()).map(|b| b.len() as usize).sum();
+            if dataset.count_fragments().saturating_sub(indexed) > UNINDEXED_FRAGMENTS_MAX {
+                let mut options = OptimizeOptions::default();
+                options.index_names = Some(vec![name]);
+                dataset.optimize_indices(&options).await.map_err(lance_error(doing()))?;
+            }
+        }
+        if dataset.version_id() != before {
+            self.adopt(Arc::new(dataset));
+        }
+        Ok(())
+    }
+
+    /// Deletes files that only old versions use. Never the newest version that says how far the log was flushed.
+    async fn clean(&self, now_us: i64) -> Result<()> {
+        let (dataset, marked) = {
+            let inner = self.inner.lock();
+            (inner.dataset.clone(), inner.marked_version)
+        };
+        let kept = i64::try_from(VERSIONS_KEPT.as_micros()).expect("minutes fit");
+        let policy = CleanupPolicy {
+            before_timestamp: chrono::DateTime::from_timestamp_micros(now_us - kept),
+            before_version: Some(marked),
+            ..CleanupPolicy::default()
+        };
+        if marked > 0 {
+            dataset.cleanup_with_policy(policy).await.map_err(lance_error(self.doing("clean")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a look back to where superseded rows are gone already: the answer would be incomplete.
+pub fn check_floor(dataset: &Dataset, table: &str, bound: Bound) -> Result<()> {
+    let floor = |key: &str| dataset.config().get(key).and_then(|v| v.parse::<i64>().ok());
+    let gone = match bound {
+        Bound::Now => false,
+        Bound::Seq(seq) => floor(FLOOR_SEQ).is_some_and(|f| i64::try_from(seq).unwrap_or(i64::MAX) < f),
+        Bound::Time(us) => floor(FLOOR_US).is_some_and(|f| us < f),
+    };
+    match gone {
+        false => Ok(()),
+        true => Err(Error::new(Kind::Limit, format!("rows of {table} that were superseded before the as-of horizon are gone; look back less far"))),
+    }
+}

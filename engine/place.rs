@@ -1,0 +1,185 @@
+//! Where the tables live: a URL on the allow-list, opened through one lancedb connection over one Lance session.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lance::session::Session;
+use lance_io::object_store::providers::local::FileStoreProvider;
+use lance_io::object_store::{
+    ObjectStore as LanceStore, ObjectStoreParams, ObjectStoreProvider, ObjectStoreRegistry, StorageOptionsAccessor,
+};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use url::Url;
+
+use crate::error::{Error, Kind, Result};
+use crate::settings::Settings;
+
+/// Schemes that Lance commits to with a conditional PUT. Any other would commit unsafely and without a word.
+pub const SCHEMES: &[&str] = &["s3", "gs", "az", "abfss"];
+/// Lance's own scheme for local files that go through an object store; ours fsyncs.
+const LOCAL_SCHEME: &str = "file-object-store";
+/// Cap of Lance's index cache; its default of 6 GiB is more than our whole budget.
+const INDEX_CACHE_BYTES: usize = 64 << 20;
+/// Cap of Lance's metadata cache.
+const METADATA_CACHE_BYTES: usize = 64 << 20;
+
+/// An opened place.
+pub struct Place {
+    url: String,
+    connection: lancedb::Connection,
+    store: Arc<LanceStore>,
+    base: Path,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Place {
+    /// Opens the settings' place and proves that its conditional PUT holds.
+    pub async fn open(settings: &Settings) -> Result<Place> {
+        let url = match &settings.store {
+            Some(url) => checked(url)?,
+            None => local_url(&settings.data.join("tables"))?,
+        };
+        let registry = Arc::new(ObjectStoreRegistry::default());
+        registry.insert(LOCAL_SCHEME, Arc::new(DurableFiles));
+        let options: std::collections::HashMap<String, String> = settings.store_options.iter().cloned().collect();
+        let params = ObjectStoreParams {
+            storage_options_accessor: (!options.is_empty())
+                .then(|| Arc::new(StorageOptionsAccessor::with_static_options(options.clone()))),
+            ..ObjectStoreParams::default()
+        };
+        let opened = LanceStore::from_uri_and_params(registry.clone(), &url, &params).await;
+        let (store, base) = opened.map_err(|e| Error::unavailable(&format!("open the store {url}"), e))?;
+        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, registry));
+        let mut connect = lancedb::connect(&url).session(session);
+        for (key, value) in &options {
+            connect = connect.storage_option(key, value);
+        }
+        let connection = connect.execute().await.map_err(|e| Error::unavailable(&format!("connect to the store {url}"), e))?;
+        let place = Place { url, connection, store, base };
+        place.prove_conditional_put().await?;
+        Ok(place)
+    }
+
+    /// The tables' URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The lancedb connection; every table is opened through it.
+    pub fn connection(&self) -> &lancedb::Connection {
+        &self.connection
+    }
+
+    /// The store behind the tables, for objects of our own.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.store.inner.clone()
+    }
+
+    /// A path of our own beside the tables. The underscore keeps it apart from every table's name.
+    pub fn path(&self, name: &str) -> Path {
+        self.base.clone().join(format!("_{name}"))
+    }
+
+    /// Puts one object twice; the second must be refused. A store that takes both (some S3 servers ignore the condition)
+    /// would lose commits, so we refuse to run on it.
+    async fn prove_conditional_put(&self) -> Result<()> {
+        let path = self.path("probe").join(uuid::Uuid::new_v4().to_string());
+        let store = self.objects();
+        let put = |body: &'static str| {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let (store, path) = (store.clone(), path.clone());
+            async move { store.put_opts(&path, PutPayload::from_bytes(Bytes::from_static(body.as_bytes())), options).await }
+        };
+        put("first").await.map_err(|e| Error::unavailable(&format!("write to the store {}", self.url), e))?;
+        let second = put("second").await;
+        store.delete(&path).await.map_err(|e| Error::unavailable("remove the store's probe", e))?;
+        match second {
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(()),
+            Ok(_) => Err(Error::new(
+                Kind::Unavailable,
+                format!("the store {} ignores the condition of a conditional PUT; commits to it could be lost, so it is not used", self.url),
+            )),
+            Err(e) => Err(Error::unavailable("prove the store's conditional PUT", e)),
+        }
+    }
+}
+
+fn checked(url: &str) -> Result<String> {
+    let parsed = Url::parse(url).map_err(|e| Error::invalid(format!("the store's URL {url:?} does not parse: {e}")))?;
+    match parsed.scheme() {
+        "file" => {
+            let path = parsed.to_file_path().map_err(|()| Error::invalid(format!("{url} names no local directory")))?;
+            local_url(&path)
+        }
+        scheme if SCHEMES.contains(&scheme) => Ok(url.trim_end_matches('/').to_owned()),
+        scheme => Err(Error::invalid(format!(
+            "a store on {scheme}:// would commit without a conditional PUT; use a local path, file://, {}",
+            SCHEMES.iter().map(|s| format!("{s}://")).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+fn local_url(dir: &FilePath) -> Result<String> {
+    let doing = || format!("create {}", dir.display());
+    std::fs::create_dir_all(dir).map_err(|e| Error::unavailable(&doing(), e))?;
+    let absolute = dir.canonicalize().map_err(|e| Error::unavailable(&doing(), e))?;
+    let url = Url::from_file_path(&absolute).map_err(|()| Error::invalid(format!("{} is no absolute path", absolute.display())))?;
+    Ok(format!("{LOCAL_SCHEME}://{}", url.path()))
+}
+
+/// Lance's provider for local files, over a store that fsyncs each file and its directory before it says done: Lance
+/// itself never does.
+#[derive(Debug)]
+struct DurableFiles;
+
+#[async_trait::async_trait]
+impl ObjectStoreProvider for DurableFiles {
+    async fn new_store(&self, base: Url, params: &ObjectStoreParams) -> lance_core::Result<LanceStore> {
+        let mut store = FileStoreProvider.new_store(base, params).await?;
+        store.inner = Arc::new(LocalFileSystem::new().with_fsync(true));
+        Ok(store)
+    }
+
+    fn extract_path(&self, url: &Url) -> lance_core::Result<Path> {
+        FileStoreProvider.extract_path(url)
+    }
+
+    fn calculate_object_store_prefix(
+        &self,
+        url: &Url,
+        options: Option<&std::collections::HashMap<String, String>>,
+    ) -> lance_core::Result<String> {
+        FileStoreProvider.calculate_object_store_prefix(url, options)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_local_place_opens_and_proves_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::open(&Settings::new(dir.path())).await.unwrap();
+        assert!(place.url().starts_with("file-object-store:///"));
+    }
+
+    #[tokio::test]
+    async fn a_scheme_that_commits_unsafely_is_refused() {
+        for url in ["hdfs://h/p", "http://h/p", "s3+ddb://b/p", "memory://x", "no url"] {
+            let mut settings = Settings::new("unused");
+            settings.store = Some(url.into());
+            let error = Place::open(&settings).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid, "{url}: {error}");
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! The face of the engine: open a store, append frames, load files, ask.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::facts::{Facts, FactsStatus, Snapshot, encode};
+use crate::frame::{Frame, Receipt};
+use crate::owner::OwnerLock;
+use crate::place::Place;
+use crate::ports::Redactor;
+use crate::query_log::{self, Entry, QUERY_LOG};
+use crate::redact::redact;
+use crate::rows::{Rows, Value};
+use crate::scope::Scope;
+use crate::settings::Settings;
+use crate::sql::session::Asking;
+use crate::state::{State, StateTable};
+use crate::table::{Table, View};
+use crate::wal::{Header, Log, ipc};
+use crate::writer::{Piece, Start, Writer, publish_pieces};
+
+/// Longest that an append waits for room in the tail before it is refused.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// How often the flusher looks for tails that are due.
+const FLUSH_TICK: Duration = Duration::from_millis(500);
+/// Bytes of a question's SQL that the log keeps.
+const SQL_LOGGED_BYTES: usize = 65_536;
+
+/// The tables and views that a store knows; put together by `serve/wire` from the registers of every floor.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    pub tables: Vec<&'static Table>,
+    pub views: Vec<&'static View>,
+    pub state_tables: Vec<&'static StateTable>,
+}
+
+/// What fills the engine's ports.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    pub clock: Arc<dyn Clock>,
+    pub redactor: Arc<dyn Redactor>,
+}
+
+/// A bulk load: a file's rows, in one commit, without the log.
+pub struct Load {
+    /// Where they go.
+    pub table: &'static Table,
+    /// The file or door; becomes the source column.
+    pub source: String,
+    /// Batches of [`Table::batch_schema`], in log order. An error ends the load and nothing is committed.
+    pub batches: BoxStream<'static, Result<RecordBatch>>,
+}
+
+/// One question: a SELECT, and texts for its placeholders (`?` in order, or `$1`, `$2` …).
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    pub sql: String,
+    pub params: Vec<String>,
+}
+
+impl From<&str> for Question {
+    fn from(sql: &str) -> Self {
+        Question { sql: sql.to_owned(), params: Vec::new() }
+    }
+}
+
+/// Bounds of one question.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// More rows than this end the answer with an error of kind `Limit`.
+    pub rows_max: usize,
+    /// Longer than this ends the answer with an error of kind `Limit`.
+    pub time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { rows_max: 10_000_000, time_max: Duration::from_secs(300) }
+    }
+}
+
+/// A running answer. Dropping it cancels the question.
+pub struct Answer {
+    /// Id of the question in `query_log`.
+    pub query_id: String,
+    /// Batches with the answer's schema (`stream.schema()`); limits and failures come as errors of the stream.
+    pub stream: SendableRecordBatchStream,
+}
+
+/// Figures of a store, for status and metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    pub tables: Vec<FactsStatus>,
+    /// `_seq` that the next row will get.
+    pub next_seq: u64,
+    /// Bytes of frames that wait for the log.
+    pub queue_bytes: usize,
+    /// Bytes of the log at the last truncation.
+    pub wal_bytes: u64,
+    pub queries: u64,
+    pub appended_rows: u64,
+}
+
+/// An open store. One process owns a data directory at a time.
+#[derive(Debug)]
+pub struct Store {
+    /// Itself, for the parts of an answer that outlive the call.
+    me: std::sync::Weak<Store>,
+    settings: Settings,
+    catalogue: Catalogue,
+    ports: Ports,
+    pub(crate) place: Place,
+    state: Arc<State>,
+    tables: BTreeMap<&'static str, Arc<Facts>>,
+    writer: Writer,
+    publishing: Arc<RwLock<()>>,
+    asking: Asking,
+    flush_now: Arc<Notify>,
+    closing: AtomicBool,
+    wal_bytes: AtomicU64,
+    queries: AtomicU64,
+    appended_rows: AtomicU64,
+    logging: tokio_util::task::TaskTracker,
+    _owner: OwnerLock,
+}
+
+impl Store {
+    /// Opens or creates the store: takes the owner lock, proves the object store's conditional PUT, upgrades tables in
+    /// place, replays the log.
+    pub async fn open(settings: Settings, catalogue: Catalogue, ports: Ports) -> Result<Arc<Store>> {
+        let make = |e| Error::unavailable(&format!("create {}", settings.data.display()), e);
+        std::fs::create_dir_all(&settings.data).map_err(make)?;
+        let owner = OwnerLock::acquire(&settings.data)?;
+        let place = Place::open(&settings).await?;
+        let state = Arc::new(State::open(&settings).await?);
+        let (tables, mut next) = open_tables(&catalogue, &place).await?;
+        let (log, recovered, kept_keys) = Log::open(settings.wal, &settings.data, &place).await?;
+        for what in &recovered.dropped {
+            tracing::warn!("recovering the log: {what}");
+        }
+        let mut keys = kept_keys;
+        for (header, body) in recovered.frames {
+            next = next.max(header.next());
+            replay(&tables, &header, &body)?;
+            keys.extend(header.key);
+        }
+        keys.sort_by_key(|k| k.at_us);
+        next = keys.iter().map(|k| k.seq + k.rows).fold(next.max(1), u64::max);
+        let publishing = Arc::new(RwLock::new(()));
+        let writer = Writer::start(Start {
+            log,
+            keys,
+            next,
+            tables: tables.values().cloned().collect(),
+            clock: ports.clock.clone(),
+            publishing: publishing.clone(),
+            queue_bytes_max: settings.queue_bytes_max,
+        });
+        let asking = Asking::new(&settings, &catalogue)?;
+        let store = Arc::new_cyclic(|me| Store {
+            me: me.clone(),
+            settings,
+            catalogue,
+            ports,
+            place,
+            state,
+            tables,
+            writer,
+            publishing,
+            asking,
+            flush_now: Arc::default(),
+            closing: AtomicBool::new(false),
+            wal_bytes: AtomicU64::new(0),
+            queries: AtomicU64::new(0),
+            appended_rows: AtomicU64::new(0),
+            logging: tokio_util::task::TaskTracker::new(),
+            _owner: owner,
+        });
+        tokio::spawn(flusher(Arc::downgrade(&store), store.flush_now.clone()));
+        Ok(store)
+    }
+
+    /// How it was opened.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it knows.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The state database.
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// The store's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.ports.clock
+    }
+
+    /// Figures for status and metrics.
+    pub fn status(&self) -> Status {
+        Status {
+            tables: self.tables.values().map(|t| t.status()).collect(),
+            next_seq: self.writer.next_seq(),
+            queue_bytes: self.writer.waiting_bytes(),
+            wal_bytes: self.wal_bytes.load(Ordering::Relaxed),
+            queries: self.queries.load(Ordering::Relaxed),
+            appended_rows: self.appended_rows.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Makes a frame durable: when this returns, it is fsynced and visible. Redacts on the way.
+    pub async fn append(&self, frame: Frame) -> Result<Receipt> {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Unavailable, "the store is closing; the frame was not acknowledged"));
+        }
+        self.append_even_closing(frame).await
+    }
+
+    async fn append_even_closing(&self, frame: Frame) -> Result<Receipt> {
+        self.room().await?;
+        let mut pieces = Vec::with_capacity(frame.batches.len());
+        for batch in frame.batches {
+            let facts = self.facts(batch.table.name)?;
+            encode::check(batch.table, &batch.rows)?;
+            let rows = redact(batch.rows, &*self.ports.redactor);
+            let ipc = ipc::encode(&rows)?;
+            pieces.push(Piece { facts, rows, ipc });
+        }
+        let key = frame.idempotency.map(|i| (i.key, hex::encode(i.body_hash)));
+        let touched: Vec<Arc<Facts>> = pieces.iter().map(|p| p.facts.clone()).collect();
+        let receipt = self.writer.append(frame.source, key, pieces).await?;
+        if !receipt.repeated {
+            self.appended_rows.fetch_add(receipt.rows, Ordering::Relaxed);
+        }
+        if touched.iter().any(|t| t.tail_size().0 >= self.settings.flush_rows) {
+            self.flush_now.notify_one();
+        }
+        Ok(receipt)
+    }
+
+    /// Waits a while for room in the tail: a burst is slowed down before it is refused.
+    async fn room(&self) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + ROOM_WAIT;
+        loop {
+            let bytes: usize = self.tables.values().map(|t| t.tail_size().1).sum();
+            if bytes <= self.settings.tail_bytes_max {
+                return Ok(());
+            }
+            self.flush_now.notify_one();
+            if tokio::time::Instant::now() >= deadline {
+                let why = format!("{bytes} bytes wait to be flushed; the store takes no more until they are");
+                return Err(Error::new(Kind::Overloaded { retry_after: ROOM_WAIT }, why));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Loads a file's rows in one commit, durable and visible at once when this returns.
+    pub async fn load(&self, load: Load) -> Result<Receipt> {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Unavailable, "the store is closing; nothing was loaded"));
+        }
+        let facts = self.facts(load.table.name)?;
+        let first = self.writer.next_seq();
+        let at_us = self.ports.clock.now_us();
+        let rows = Arc::new(AtomicU64::new(0));
+        let (this, table, source, counted) = (self.shared(), load.table, load.source, rows.clone());
+        let schema = encode::lance_schema(table);
+        let ordered = schema.clone();
+        let stored = load.batches.map(move |batch| -> Result<RecordBatch> {
+            let batch = batch?;
+            encode::check(table, &batch)?;
+            let batch = redact(batch, &*this.ports.redactor);
+            let n = batch.num_rows() as u64;
+            counted.fetch_add(n, Ordering::SeqCst);
+            encode::in_order_of(&encode::stored(table, &batch, &source, at_us, this.writer.take_seqs(n)), &ordered)
+        });
+        // Lance hands a stream's error back as text; what we said, and its kind, is kept aside.
+        let said = Arc::new(parking_lot::Mutex::new(None));
+        let keep = said.clone();
+        let stored = stored.map_err(move |e| {
+            let text = e.to_string();
+            *keep.lock() = Some(e);
+            datafusion::error::DataFusionError::Execution(text)
+        });
+        let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stored));
+        let loaded = facts.load(stream, || self.writer.next_seq()).await;
+        loaded.map_err(|e| said.lock().take().unwrap_or(e))?;
+        let rows = rows.load(Ordering::SeqCst);
+        self.appended_rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(Receipt { seq: first, rows, repeated: false })
+    }
+
+    /// Asks one SELECT (or EXPLAIN, SHOW, DESCRIBE) under a scope.
+    pub async fn query(&self, scope: &Scope, question: impl Into<Question>, limits: Limits) -> Result<Answer> {
+        let question = question.into();
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        let (snapshots, snapshot_seq) = self.snapshots();
+        let entry = Entry {
+            query_id: uuid::Uuid::now_v7().to_string(),
+            sql: question.sql.chars().take(SQL_LOGGED_BYTES).collect(),
+            started_us: self.ports.clock.now_us(),
+            rows: 0,
+            snapshot_seq,
+            status: "cancelled",
+            error: None,
+        };
+        let planned = self.asking.ask(scope, &question, snapshots, &self.state).await;
+        match planned {
+            Ok(stream) => {
+                let query_id = entry.query_id.clone();
+                let stream = crate::sql::limit::watch(stream, limits, Logged { store: self.shared(), scope: scope.clone(), entry });
+                Ok(Answer { query_id, stream })
+            }
+            Err(error) => {
+                let failed = Entry { status: "error", error: Some(error.to_string()), ..entry };
+                self.log_query(scope.clone(), failed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Every table at one moment: no frame is seen in one table and not in another.
+    fn snapshots(&self) -> (BTreeMap<&'static str, Snapshot>, u64) {
+        let _still = self.publishing.read();
+        (self.tables.iter().map(|(name, facts)| (*name, facts.snapshot())).collect(), self.writer.next_seq())
+    }
+
+    /// Writes a row of `query_log`, in the background; `close` waits for it.
+    fn log_query(&self, scope: Scope, entry: Entry) {
+        if !self.tables.contains_key(QUERY_LOG.name) {
+            return;
+        }
+        let store = self.shared();
+        self.logging.spawn(async move {
+            let ended_us = store.ports.clock.now_us();
+            let mut rows = Rows::new(&QUERY_LOG);
+            rows.set("tenant", query_log::tenant_of(&scope))
+                .set("query_id", entry.query_id)
+                .set("principal", &*scope.principal)
+                .set("sql", entry.sql)
+                .set("started_at", Value::Time(entry.started_us))
+                .set("duration_ms", (ended_us - entry.started_us) as f64 / 1000.0)
+                .set("rows", i64::try_from(entry.rows).unwrap_or(i64::MAX))
+                .set("snapshot_seq", i64::try_from(entry.snapshot_seq).unwrap_or(i64::MAX))
+                .set("status", entry.status)
+                .set("error", entry.error);
+            let mut frame = Frame::new("engine");
+            if rows.end_row().is_ok() {
+                frame.push_rows(&mut rows);
+            }
+            if let Err(error) = store.append_even_closing(frame).await {
+                tracing::warn!(%error, "a question was not logged");
+            }
+        });
+    }
+
+    /// Flushes the tails that are large or old enough, then shortens the log.
+    pub async fn flush_due(&self) -> Result<()> {
+        let now = self.ports.clock.now_us();
+        let after = i64::try_from(self.settings.flush_after.as_micros()).unwrap_or(i64::MAX);
+        let total: usize = self.tables.values().map(|t| t.tail_size().1).sum();
+        let crowded = total > self.settings.tail_bytes_max / 2;
+        let due = |facts: &Facts| {
+            let (rows, _, oldest) = facts.tail_size();
+            rows >= self.settings.flush_rows || (rows > 0 && crowded) || oldest.is_some_and(|at| now - at >= after)
+        };
+        self.flush_where(due).await
+    }
+
+    /// Flushes every table's tail into Lance now.
+    pub async fn flush(&self) -> Result<()> {
+        self.flush_where(|facts| facts.tail_size().0 > 0).await
+    }
+
+    async fn flush_where(&self, wanted: impl Fn(&Facts) -> bool) -> Result<()> {
+        let mut flushed = false;
+        let mut failed = None;
+        let due = self.tables.values().filter(|facts| wanted(facts)).map(|facts| facts.flush());
+        // One slow table (a compaction that commits) must not hold up the others.
+        for done in futures::future::join_all(due).await {
+            match done {
+                Ok(did) => flushed |= did,
+                Err(error) => failed = Some(error),
+            }
+        }
+        if flushed {
+            self.wal_bytes.store(self.writer.truncate().await?, Ordering::Relaxed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// One round of maintenance over every table that this process owns: retention, compaction, indexes, cleaning.
+    pub async fn maintain(&self) -> Result<()> {
+        let now_us = self.ports.clock.now_us();
+        let mut failed = None;
+        for facts in self.tables.values() {
+            if let Err(error) = facts.maintain(now_us, self.settings.as_of_horizon).await {
+                tracing::warn!(table = facts.table.name, %error, "maintenance failed; it is tried again at the next round");
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Refuses new work, waits for what is being logged, flushes.
+    pub async fn close(&self) -> Result<()> {
+        self.closing.store(true, Ordering::SeqCst);
+        self.logging.close();
+        self.logging.wait().await;
+        let flushed = self.flush().await;
+        self.state.close().await;
+        flushed
+    }
+
+    fn shared(&self) -> Arc<Store> {
+        self.me.upgrade().expect("whoever calls a store holds it")
+    }
+
+    fn facts(&self, name: &str) -> Result<Arc<Facts>> {
+        let unknown = || Error::new(Kind::Internal, format!("table {name} is not in this store's catalogue"));
+        self.tables.get(name).cloned().ok_or_else(unknown)
+    }
+}
+
+/// Ends in the query log, whether the answer was read to its end, failed or was dropped.
+pub(crate) struct Logged {
+    store: Arc<Store>,
+    scope: Scope,
+    pub(crate) entry: Entry,
+}
+
+impl Logged {
+    /// How the question ended.
+    pub(crate) fn end(&mut self, status: &'static str, error: Option<String>) {
+        self.entry.status = status;
+        self.entry.error = error;
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        self.store.log_query(self.scope.clone(), self.entry.clone());
+    }
+}
+
+async fn open_tables(catalogue: &Catalogue, place: &Place) -> Result<(BTreeMap<&'static str, Arc<Facts>>, u64)> {
+    let listed = place.connection().table_names().execute().await;
+    let exist: HashSet<String> = listed.map_err(|e| Error::unavailable("list the tables", e))?.into_iter().collect();
+    let (mut tables, mut next) = (BTreeMap::new(), 1);
+    for table in &catalogue.tables {
+        let (facts, seen) = Facts::open(table, place, exist.contains(table.name)).await?;
+        next = next.max(seen);
+        if tables.insert(table.name, Arc::new(facts)).is_some() {
+            return Err(Error::new(Kind::Internal, format!("table {} is declared twice", table.name)));
+        }
+    }
+    Ok((tables, next))
+}
+
+/// Puts a recovered frame's rows into the tails, except those that were flushed before the crash.
+fn replay(tables: &BTreeMap<&'static str, Arc<Facts>>, header: &Header, body: &bytes::Bytes) -> Result<()> {
+    let (mut at, mut seq) = (0usize, header.seq);
+    for part in &header.parts {
+        let end = at + usize::try_from(part.bytes).unwrap_or(usize::MAX);
+        let bytes = body.get(at..end).ok_or_else(|| Error::new(Kind::Corrupt, "a frame's parts are longer than its body"))?;
+        let facts = tables.get(part.table.as_str()).ok_or_else(|| {
+            let why = format!("the log holds rows of table {}, which this program does not declare; start the newer one", part.table);
+            Error::new(Kind::Corrupt, why)
+        })?;
+        if seq >= facts.flushed() {
+            let rows = encode::in_order_of(&ipc::decode(bytes)?, &facts.table.batch_schema())?;
+            let mut one = header.clone();
+            one.seq = seq;
+            publish_pieces(&one, &header.source, [(facts.clone(), rows)]);
+        }
+        at = end;
+        seq += part.rows;
+    }
+    Ok(())
+}
+
+/// Flushes in the background until the store is gone.
+async fn flusher(store: std::sync::Weak<Store>, now: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = now.notified() => {}
+            () = tokio::time::sleep(FLUSH_TICK) => {}
+        }
+        let Some(store) = store.upgrade() else { return };
+        if let Err(error) = store.flush_due().await {
+            tracing::error!(%error, "a flush failed; acknowledged rows stay in the log and are flushed again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

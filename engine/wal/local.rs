@@ -1,0 +1,198 @@
+//! The log on a local disk: segments that grow, one fdatasync for all frames that wait.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::frame::{self, Key};
+use super::Recovered;
+use crate::error::{Error, Result};
+
+/// A segment is closed when it has grown to this.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    bytes: u64,
+    /// `_seq` after its last row.
+    next: u64,
+    keys: Vec<Key>,
+}
+
+/// Segments under one directory; the newest is open for writing.
+#[derive(Debug)]
+pub struct LocalLog {
+    dir: PathBuf,
+    closed: Vec<Segment>,
+    open: Option<(Segment, File)>,
+}
+
+impl LocalLog {
+    /// Reads every segment and key file under `dir`. Writing goes on in a new segment: what stands behind a torn frame
+    /// is never trusted.
+    pub fn open(dir: PathBuf) -> Result<(LocalLog, Recovered, Vec<Key>)> {
+        let at = |e| Error::unavailable("open the write-ahead log", e);
+        fs::create_dir_all(&dir).map_err(at)?;
+        let (mut recovered, mut keys, mut closed) = (Recovered { frames: vec![], dropped: vec![] }, vec![], vec![]);
+        for path in sorted(&dir, "keys").map_err(at)? {
+            keys.extend(parse_keys(&fs::read(&path).map_err(at)?));
+        }
+        for path in sorted(&dir, "wal").map_err(at)? {
+            let bytes = Bytes::from(fs::read(&path).map_err(at)?);
+            let one = frame::decode(&bytes, &path.file_name().unwrap_or_default().to_string_lossy());
+            let segment = Segment {
+                bytes: bytes.len() as u64,
+                next: one.frames.last().map_or(0, |(h, _)| h.next()),
+                keys: one.frames.iter().filter_map(|(h, _)| h.key.clone()).collect(),
+                path,
+            };
+            recovered.frames.extend(one.frames);
+            recovered.dropped.extend(one.dropped);
+            closed.push(segment);
+        }
+        Ok((LocalLog { dir, closed, open: None }, recovered, keys))
+    }
+
+    /// See [`super::Log::write`].
+    pub async fn write(&mut self, first: u64, next: u64, frames: Vec<Bytes>, keys: Vec<Key>) -> Result<()> {
+        let (mut segment, file) = match self.open.take() {
+            Some(open) => open,
+            None => create(&self.dir, first).map_err(|e| Error::unavailable("start a log segment", e))?,
+        };
+        let start = segment.bytes;
+        let done = tokio::task::spawn_blocking(move || {
+            let written = write_durably(&file, start, &frames);
+            (file, written)
+        });
+        let (file, written) = done.await.expect("writing a segment never panics");
+        match written {
+            Ok(bytes) => {
+                segment.bytes += bytes;
+                segment.next = next;
+                segment.keys.extend(keys);
+                match segment.bytes < SEGMENT_BYTES {
+                    true => self.open = Some((segment, file)),
+                    false => self.closed.push(segment),
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // The file may hold part of the frames. Cut it back, so that a frame that was refused never returns.
+                let cut = file.set_len(start).and_then(|()| file.sync_all());
+                if start == 0 || segment.next == 0 {
+                    let _ = fs::remove_file(&segment.path);
+                } else {
+                    self.closed.push(segment);
+                }
+                let doing = match cut {
+                    Ok(()) => "write the log",
+                    Err(_) => "write the log, and cut off what was written",
+                };
+                Err(Error::unavailable(doing, error))
+            }
+        }
+    }
+
+    /// See [`super::Log::truncate`].
+    pub async fn truncate(&mut self, seq: u64) -> Result<()> {
+        let at = |e| Error::unavailable("truncate the log", e);
+        if self.open.as_ref().is_some_and(|(segment, _)| segment.next <= seq) {
+            self.closed.extend(self.open.take().map(|(segment, _)| segment));
+        }
+        let mut kept = Vec::with_capacity(self.closed.len());
+        for segment in std::mem::take(&mut self.closed) {
+            if segment.next > seq {
+                kept.push(segment);
+                continue;
+            }
+            if !segment.keys.is_empty() {
+                keep_keys(&segment).map_err(at)?;
+            }
+            fs::remove_file(&segment.path).map_err(at)?;
+        }
+        self.closed = kept;
+        Ok(())
+    }
+
+    /// Removes key files whose newest key is older than `before_us`.
+    pub fn forget_keys(&mut self, before_us: i64) -> Result<()> {
+        let at = |e| Error::unavailable("shorten the key log", e);
+        for path in sorted(&self.dir, "keys").map_err(at)? {
+            let keys = parse_keys(&fs::read(&path).map_err(at)?);
+            if keys.iter().all(|k| k.at_us < before_us) {
+                fs::remove_file(&path).map_err(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes in all segments.
+    pub fn bytes(&self) -> u64 {
+        self.closed.iter().map(|s| s.bytes).sum::<u64>() + self.open.as_ref().map_or(0, |(s, _)| s.bytes)
+    }
+}
+
+fn create(dir: &Path, first: u64) -> io::Result<(Segment, File)> {
+    // A segment of the same first row can only be one that holds nothing acknowledged: another write began and failed.
+    let path = dir.join(format!("{first:020}.wal"));
+    let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    file.sync_all()?;
+    sync_dir(dir)?;
+    Ok((Segment { path, bytes: 0, next: 0, keys: Vec::new() }, file))
+}
+
+fn write_durably(mut file: &File, start: u64, frames: &[Bytes]) -> io::Result<u64> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = 0;
+    for frame in frames {
+        file.write_all(frame)?;
+        bytes += frame.len() as u64;
+    }
+    file.sync_data()?;
+    Ok(bytes)
+}
+
+/// Writes a segment's keys beside it, durably, before the segment goes.
+fn keep_keys(segment: &Segment) -> io::Result<()> {
+    let path = segment.path.with_extension("keys");
+    let staged = segment.path.with_extension("keys-new");
+    let mut file = File::create(&staged)?;
+    file.write_all(&format_keys(&segment.keys))?;
+    file.sync_all()?;
+    fs::rename(&staged, &path)?;
+    sync_dir(path.parent().expect("a segment lies in a directory"))
+}
+
+/// Keys as lines of JSON.
+pub(super) fn format_keys(keys: &[Key]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for key in keys {
+        serde_json::to_writer(&mut out, key).expect("a key is plain data");
+        out.push(b'\n');
+    }
+    out
+}
+
+/// The keys of such lines; a damaged line is skipped.
+pub(super) fn parse_keys(bytes: &[u8]) -> Vec<Key> {
+    bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn sorted(dir: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
