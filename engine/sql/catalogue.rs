@@ -1,0 +1,198 @@
+//! The catalogue of one question: the tables, views and state tables as one scope sees them, `information_schema` with the
+//! declarations' comments, and the function `as_of`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider, TableFunction,
+    TableFunctionImpl, TableProvider,
+};
+use datafusion::datasource::ViewTable;
+use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::parser::Statement;
+use parking_lot::RwLock;
+
+use super::information;
+use super::names::Names;
+use super::provider::{FactProvider, StateProvider};
+use super::session::from_datafusion;
+use crate::error::{Error, Kind, Result};
+use crate::facts::Snapshot;
+use crate::facts::current::Bound;
+use crate::scope::Scope;
+use crate::state::State;
+use crate::store::Catalogue;
+use crate::table::View;
+
+/// Name of the catalog in `information_schema`.
+pub const CATALOG: &str = "stellwerk";
+/// Name of the schema that all tables stand in.
+pub const SCHEMA: &str = "public";
+const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// The tables as one scope sees them, at one moment.
+pub struct ScopedSchema {
+    catalogue: Catalogue,
+    snapshots: BTreeMap<&'static str, Snapshot>,
+    scope: Scope,
+    state: Arc<State>,
+    /// Views that this question names, planned.
+    views: RwLock<HashMap<&'static str, Arc<dyn TableProvider>>>,
+}
+
+impl std::fmt::Debug for ScopedSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScopedSchema").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+impl ScopedSchema {
+    /// The catalogue for one question.
+    pub fn new(catalogue: &Catalogue, snapshots: BTreeMap<&'static str, Snapshot>, scope: Scope, state: Arc<State>) -> Self {
+        ScopedSchema { catalogue: catalogue.clone(), snapshots, scope, state, views: RwLock::default() }
+    }
+
+    /// As DataFusion wants it.
+    pub fn catalog_list(self: Arc<Self>) -> Arc<dyn CatalogProviderList> {
+        let catalog = MemoryCatalogProvider::new();
+        let information = Arc::new(Information { schema: self.clone() });
+        catalog.register_schema(SCHEMA, self).expect("a memory catalog takes any schema");
+        catalog.register_schema(INFORMATION_SCHEMA, information).expect("a memory catalog takes any schema");
+        let list = MemoryCatalogProviderList::new();
+        list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        Arc::new(list)
+    }
+
+    /// `as_of('table', <_seq or timestamp>)`.
+    pub fn as_of_function(self: Arc<Self>) -> Arc<TableFunction> {
+        Arc::new(TableFunction::new("as_of".to_owned(), Arc::new(AsOf { schema: self })))
+    }
+
+    /// Plans the views that a statement names, and those that they name. `information_schema` names all of them.
+    pub async fn plan_views(&self, session: &SessionState, names: &Names, statement: &Statement) -> Result<()> {
+        for reference in session.resolve_table_references(statement).map_err(from_datafusion)? {
+            let whole = reference.schema() == Some(INFORMATION_SCHEMA);
+            for view in self.catalogue.views.iter().filter(|v| whole || v.name == reference.table()) {
+                Box::pin(self.plan_view(session, names, view)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn plan_view(&self, session: &SessionState, names: &Names, view: &View) -> Result<()> {
+        if self.views.read().contains_key(view.name) {
+            return Ok(());
+        }
+        let broken = |e: Error| Error::new(Kind::Internal, format!("view {}: {e}", view.name));
+        let statement = super::parse(view.sql, names, &[]).map_err(broken)?;
+        self.plan_views(session, names, &statement).await?;
+        let plan = session.statement_to_plan(statement).await.map_err(|e| broken(from_datafusion(e)))?;
+        let table = Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())));
+        let name = self.catalogue.views.iter().find(|v| v.name == view.name).expect("it is one of them").name;
+        self.views.write().insert(name, table);
+        Ok(())
+    }
+
+    fn provider(&self, name: &str, bound: Bound) -> Option<Arc<dyn TableProvider>> {
+        if let Some(snapshot) = self.snapshots.get(name) {
+            return Some(Arc::new(FactProvider::new(snapshot.clone(), self.scope.clone(), bound)));
+        }
+        let state_table = self.catalogue.state_tables.iter().find(|t| t.name == name);
+        if let (Some(table), Bound::Now) = (state_table, bound) {
+            return Some(Arc::new(StateProvider::new(table, self.state.clone(), self.scope.clone())));
+        }
+        self.views.read().get(name).cloned()
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for ScopedSchema {
+    fn table_names(&self) -> Vec<String> {
+        let tables = self.snapshots.keys().copied();
+        let state = self.catalogue.state_tables.iter().map(|t| t.name);
+        tables.chain(state).chain(self.catalogue.views.iter().map(|v| v.name)).map(str::to_owned).collect()
+    }
+
+    async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        Ok(self.provider(name, Bound::Now))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.provider(name, Bound::Now).is_some()
+    }
+}
+
+struct Information {
+    schema: Arc<ScopedSchema>,
+}
+
+impl std::fmt::Debug for Information {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Information")
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Information {
+    fn table_names(&self) -> Vec<String> {
+        information::TABLES.iter().map(|t| (*t).to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        let views = self.schema.views.read().iter().map(|(name, table)| (*name, table.schema())).collect();
+        information::table(name, &self.schema.catalogue, &views)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        information::TABLES.contains(&name)
+    }
+}
+
+struct AsOf {
+    schema: Arc<ScopedSchema>,
+}
+
+impl std::fmt::Debug for AsOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AsOf")
+    }
+}
+
+impl TableFunctionImpl for AsOf {
+    fn call(&self, args: &[Expr]) -> DfResult<Arc<dyn TableProvider>> {
+        let usage = || DataFusionError::Plan("as_of takes a table's name and a _seq or a timestamp: as_of('cost_line', 1200) or as_of('cost_line', '2026-05-01T00:00:00Z')".to_owned());
+        let [Expr::Literal(name, _), at] = args else { return Err(usage()) };
+        let name = name.try_as_str().flatten().ok_or_else(usage)?.to_ascii_lowercase();
+        let bound = bound_of(at).ok_or_else(usage)?;
+        let unknown = || DataFusionError::Plan(format!("as_of knows no table of facts named {name}"));
+        self.schema.provider(&name, bound).filter(|_| self.schema.snapshots.contains_key(name.as_str())).ok_or_else(unknown)
+    }
+}
+
+fn bound_of(at: &Expr) -> Option<Bound> {
+    let value = match at {
+        Expr::Literal(value, _) => value.clone(),
+        // `TIMESTAMP '…'` and `'…'::timestamp` come as a cast of a text.
+        Expr::Cast(cast) => match &*cast.expr {
+            Expr::Literal(value, _) => value.clone(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    if let Some(Some(text)) = value.try_as_str() {
+        let at = ScalarValue::Utf8(Some(text.to_owned())).cast_to(&crate::table::Type::Time.arrow()).ok()?;
+        return match at {
+            ScalarValue::TimestampMicrosecond(Some(us), _) => Some(Bound::Time(us)),
+            _ => None,
+        };
+    }
+    match value.cast_to(&arrow::datatypes::DataType::Int64).ok()? {
+        ScalarValue::Int64(Some(seq)) => Some(Bound::Seq(u64::try_from(seq).ok()?)),
+        _ => None,
+    }
+}

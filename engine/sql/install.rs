@@ -1,0 +1,25 @@
+//! Puts the SQL surface into a session: functions, aggregates, planners and options.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::planner::ExprPlanner;
+
+use crate::sql::planner::Planner;
+
+/// Registers everything of this room with a session that already has the stock features.
+pub fn install(mut builder: SessionStateBuilder) -> SessionStateBuilder {
+    let mut config = builder.config().take().unwrap_or_default();
+    let options = config.options_mut();
+    // `parse` has put every name into its spelling; a second normalisation would undo it.
+    options.sql_parser.enable_ident_normalization = false;
+    // `BilledCost * 1.19` is money times an exact number.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    *builder.config() = Some(config);
+
+    // The first planner that answers wins, so ours stands before the stock ones.
+    let planners: &mut Vec<Arc<dyn ExprPlanner>> = builder.expr_planners().get_or_insert_with(Vec::new);
+    planners.insert(0, Arc::new(Planner));
+    builder
+}

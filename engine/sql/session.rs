@@ -1,0 +1,121 @@
+//! One question from text to a stream: parsed, planned over the catalogue of its scope, checked by the second wall, run
+//! within the memory that all questions share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::{SQLOptions, SessionState};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionConfig;
+
+use super::catalogue::{CATALOG, SCHEMA, ScopedSchema};
+use super::names::Names;
+use super::{guard, install};
+use crate::error::{Error, Kind, Result};
+use crate::facts::Snapshot;
+use crate::scope::Scope;
+use crate::settings::Settings;
+use crate::state::State;
+use crate::store::{Catalogue, Question};
+
+/// Names that are not columns of a declared table but keep their spelling.
+const STORE_NAMES: &[&str] = &[crate::table::SEQ];
+
+/// What questions share: the names, the functions, the memory.
+pub struct Asking {
+    names: Arc<Names>,
+    catalogue: Catalogue,
+    base: SessionState,
+}
+
+impl std::fmt::Debug for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking").finish_non_exhaustive()
+    }
+}
+
+/// Every name that SQL may spell in any case.
+pub fn names(catalogue: &Catalogue) -> Names {
+    let mut names: Vec<&str> = STORE_NAMES.to_vec();
+    for table in &catalogue.tables {
+        names.extend([table.name, table.source, table.ingested_at]);
+        names.extend(table.columns.iter().map(|c| c.name));
+    }
+    for table in &catalogue.state_tables {
+        names.push(table.name);
+        names.extend(table.columns.iter().map(|c| c.name));
+    }
+    names.extend(catalogue.views.iter().map(|v| v.name));
+    Names::new(names)
+}
+
+impl Asking {
+    /// Prepares for the catalogue; spill files go under the data directory.
+    pub fn new(settings: &Settings, catalogue: &Catalogue) -> Result<Asking> {
+        let spill = settings.data.join("spill");
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(settings.query_memory_bytes_max)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill])))
+            .build();
+        let runtime: RuntimeEnv = runtime.map_err(|e| Error::unavailable("prepare for questions", e))?;
+        let config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(false);
+        let builder = SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(Arc::new(runtime));
+        let base = install(builder).build();
+        Ok(Asking { names: Arc::new(names(catalogue)), catalogue: catalogue.clone(), base })
+    }
+
+    /// Plans a question and starts it.
+    pub async fn ask(
+        &self,
+        scope: &Scope,
+        question: &Question,
+        snapshots: BTreeMap<&'static str, Snapshot>,
+        state: &Arc<State>,
+    ) -> Result<SendableRecordBatchStream> {
+        let statement = super::parse(&question.sql, &self.names, &question.params)?;
+        let schema = Arc::new(ScopedSchema::new(&self.catalogue, snapshots, scope.clone(), state.clone()));
+        let builder = SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(schema.clone().catalog_list());
+        let session = builder.with_table_function_list(vec![schema.clone().as_of_function()]).build();
+        schema.plan_views(&session, &self.names, &statement).await?;
+        let plan = session.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reading.verify_plan(&plan).map_err(from_datafusion)?;
+        let plan = session.create_physical_plan(&plan).await.map_err(from_datafusion)?;
+        guard::check(&plan, scope)?;
+        execute_stream(plan, session.task_ctx()).map_err(from_datafusion)
+    }
+}
+
+/// DataFusion's error with our kind: what the asker wrote, what the limits allow, or what failed below.
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    if let Some(ours) = find_ours(&error) {
+        return Error::new(ours.kind(), ours.to_string());
+    }
+    let root = error.find_root();
+    let kind = match root {
+        DataFusionError::ResourcesExhausted(_) => Kind::Limit,
+        DataFusionError::Internal(_) => Kind::Internal,
+        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) | DataFusionError::External(_) => Kind::Unavailable,
+        _ => Kind::Invalid,
+    };
+    Error::new(kind, root.strip_backtrace())
+}
+
+fn find_ours(error: &DataFusionError) -> Option<&Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return Some(ours);
+        }
+        cause = inner.source();
+    }
+    None
+}
