@@ -1,0 +1,17 @@
+//! Floor 1: money and trust. Cost lines as FOCUS names them, their views and rules; tenants and keys. Imports `engine` only.
+
+pub mod cost_line;
+pub mod focus;
+pub mod views;
+
+pub use cost_line::{
+    BILLING_PERIOD_TABLE, CONTRACT_COMMITMENT_TABLE, COST_LINE, COST_RUN, INVOICE_DETAIL_TABLE,
+};
+pub use views::VIEWS;
+
+/// Every table that the ledger declares.
+pub const TABLES: &[&engine::Table] =
+    &[&COST_LINE, &CONTRACT_COMMITMENT_TABLE, &INVOICE_DETAIL_TABLE, &BILLING_PERIOD_TABLE, &COST_RUN];
+
+pub mod directory;
+pub mod principal;
