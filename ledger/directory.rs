@@ -19,6 +19,8 @@ pub use secret::{Dice, OsDice, PREFIX, Secret};
 const LAST_USED_EVERY: Duration = Duration::from_secs(600);
 /// Bytes of a tenant's id, a tenant's name or a key's name.
 const NAME_BYTES_MAX: usize = 128;
+/// Ids that no tenant may have: `query_log` names the platform's own questions so.
+const RESERVED: &[&str] = &[engine::query_log::PLATFORM];
 /// Name of the key that the first start makes.
 pub const BOOTSTRAP: &str = "bootstrap";
 
@@ -121,6 +123,9 @@ impl Directory {
 
     /// Makes a tenant; making it again changes nothing.
     pub async fn ensure_tenant(&self, id: &str, name: &str) -> Result<()> {
+        if RESERVED.contains(&id.trim()) {
+            return Err(Error::invalid(format!("the tenant id {id} is the platform's own")));
+        }
         let values = [checked("tenant", id)?, checked("name", name)?, Value::Time(self.clock.now_us())];
         self.state.execute(INSERT_TENANT, &values).await.map(|_| ())
     }

@@ -98,6 +98,7 @@ async fn names_and_roles_are_checked() {
         (None, "a", Role::Tenant),
         (Some("acme"), "a", Role::Platform),
         (Some(""), "a", Role::Tenant),
+        (Some("platform"), "a", Role::Tenant),
         (Some("acme"), " ", Role::Tenant),
         (Some("acme"), "a\nb", Role::Tenant),
         (Some(long.as_str()), "a", Role::Tenant),

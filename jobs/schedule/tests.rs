@@ -1,0 +1,60 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use engine::{Catalogue, NoRedaction, Ports, Settings, WallClock};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sweeps_beat_and_outlive_each_other() {
+    let (runs, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (counted, slow) = (Arc::clone(&runs), Arc::clone(&ended));
+    let sweeps = Sweeps::run(vec![
+        Sweep::new("quick", SECOND, move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok(()) }
+        }),
+        Sweep::new("failing", SECOND, || async { Err(Error::new(Kind::Unavailable, "the disk is away")) }),
+        Sweep::new("panicking", SECOND, || async { panic!("a defect") }),
+        Sweep::new("slow", SECOND, move || {
+            let ended = Arc::clone(&slow);
+            async move {
+                tokio::time::sleep(4 * SECOND).await;
+                ended.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            }
+        }),
+    ]);
+    let sweeps = sweeps.await.unwrap();
+    tokio::time::sleep(4 * SECOND).await;
+    let [quick, failing, panicking, slow] = sweeps.counts().try_into().unwrap();
+    assert!(quick.done >= 2 && quick.failed == 0 && quick.last_error.is_none(), "{quick:?}");
+    assert!(failing.done == 0 && (1..=2).contains(&failing.failed), "it backs off: {failing:?}");
+    assert_eq!(failing.last_error.as_deref(), Some("the disk is away"));
+    assert!(panicking.failed >= 1 && panicking.last_error.unwrap().contains("panicked"));
+    assert!(slow.done == 0 && slow.overlapped >= 1, "it is not started twice: {slow:?}");
+    sweeps.stop().await;
+    assert_eq!(ended.load(Ordering::SeqCst), 1, "stopping waits for what runs");
+    let stopped = runs.load(Ordering::SeqCst);
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!(runs.load(Ordering::SeqCst), stopped, "nothing runs after stop");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_is_held_and_given_back() {
+    let data = tempfile::tempdir().unwrap();
+    let ports = Ports { clock: Arc::new(WallClock), redactor: Arc::new(NoRedaction) };
+    let store = Store::open(Settings::new(data.path()), Catalogue::default(), ports).await.unwrap();
+    let sweeps = Sweeps::start(Arc::clone(&store)).await.unwrap();
+    let now_us = store.clock().now_us();
+    assert_eq!(store.state().lease("maintain", "other", SECOND, now_us).await.unwrap(), None);
+    sweeps.stop().await;
+    assert_eq!(store.state().lease("maintain", "other", SECOND, now_us).await.unwrap().unwrap().epoch, 2);
+    store.close().await.unwrap();
+    drop(store);
+    engine::OwnerLock::acquire(data.path()).expect("the sweeps kept nothing of the store");
+}
