@@ -35,6 +35,8 @@ use crate::writer::{Piece, Start, Writer, publish_pieces};
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// How often the flusher looks for tails that are due.
 const FLUSH_TICK: Duration = Duration::from_millis(500);
+/// How long a process that stopped renewing keeps others from maintaining the store.
+const MAINTENANCE_LEASE: Duration = Duration::from_secs(300);
 /// Bytes of a question's SQL that the log keeps.
 const SQL_LOGGED_BYTES: usize = 65_536;
 
@@ -132,6 +134,8 @@ pub struct Store {
     wal_bytes: AtomicU64,
     queries: AtomicU64,
     appended_rows: AtomicU64,
+    /// This process's name in leases, new with every start.
+    holder: String,
     logging: tokio_util::task::TaskTracker,
     _owner: OwnerLock,
 }
@@ -185,7 +189,9 @@ impl Store {
             wal_bytes: AtomicU64::new(0),
             queries: AtomicU64::new(0),
             appended_rows: AtomicU64::new(0),
-            logging: tokio_util::task::TaskTracker::new(),
+            /// This process's name in leases, new with every start.
+    holder: String,
+    logging: tokio_util::task::TaskTracker::new(),
             _owner: owner,
         });
         tokio::spawn(flusher(Arc::downgrade(&store), store.flush_now.clone()));
@@ -407,8 +413,13 @@ impl Store {
     }
 
     /// One round of maintenance over every table that this process owns: retention, compaction, indexes, cleaning.
+    /// While another process holds the lease on this store's maintenance, the round is that process's.
     pub async fn maintain(&self) -> Result<()> {
         let now_us = self.ports.clock.now_us();
+        let work = format!("maintain {}", self.place.url());
+        if self.state.lease(&work, &self.holder, MAINTENANCE_LEASE, now_us).await?.is_none() {
+            return Ok(());
+        }
         let mut failed = None;
         for facts in self.tables.values() {
             if let Err(error) = facts.maintain(now_us, self.settings.as_of_horizon).await {
