@@ -1,14 +1,20 @@
 //! Asking: SQL over the tables of one scope.
 
+pub mod aggregate;
+pub mod arithmetic;
 pub mod catalogue;
+pub mod decimal;
 pub mod dialect;
+pub mod functions;
 pub mod guard;
 pub mod idioms;
 pub mod information;
 pub mod install;
+pub mod json;
 pub mod limit;
 pub mod names;
 pub mod parse;
+pub mod path;
 pub mod planner;
 pub mod provider;
 pub mod refuse;

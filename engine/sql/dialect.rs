@@ -42,6 +42,11 @@ impl Dialect for StellwerkDialect {
         false
     }
 
+    // Parsed so that it can be refused by name.
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
+
     fn supports_group_by_expr(&self) -> bool {
         true
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 
+use crate::sql::functions;
 use crate::sql::planner::Planner;
 
 /// Registers everything of this room with a session that already has the stock features.
@@ -21,5 +22,8 @@ pub fn install(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     // The first planner that answers wins, so ours stands before the stock ones.
     let planners: &mut Vec<Arc<dyn ExprPlanner>> = builder.expr_planners().get_or_insert_with(Vec::new);
     planners.insert(0, Arc::new(Planner));
+    // A later function takes the place of a stock one of its name.
+    builder.scalar_functions().get_or_insert_with(Vec::new).extend(functions::scalars());
+    builder.aggregate_functions().get_or_insert_with(Vec::new).extend(functions::aggregates());
     builder
 }
