@@ -189,9 +189,8 @@ impl Store {
             wal_bytes: AtomicU64::new(0),
             queries: AtomicU64::new(0),
             appended_rows: AtomicU64::new(0),
-            /// This process's name in leases, new with every start.
-    holder: String,
-    logging: tokio_util::task::TaskTracker::new(),
+            holder: uuid::Uuid::new_v4().to_string(),
+            logging: tokio_util::task::TaskTracker::new(),
             _owner: owner,
         });
         tokio::spawn(flusher(Arc::downgrade(&store), store.flush_now.clone()));

@@ -24,7 +24,7 @@ const GROUP_BYTES_MAX: usize = 32 << 20;
 /// How long an idempotency key is remembered.
 pub const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Keys remembered at most; the oldest go first.
-const KEYS_MAX: usize = 1_000_000;
+const KEYS_MAX: usize = 250_000;
 /// What a sender that meets a full queue is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 

@@ -43,6 +43,12 @@ impl LocalLog {
         for path in sorted(&dir, "wal").map_err(at)? {
             let bytes = Bytes::from(fs::read(&path).map_err(at)?);
             let one = frame::decode(&bytes, &path.file_name().unwrap_or_default().to_string_lossy());
+            if one.frames.is_empty() {
+                // Nothing in it was acknowledged, and the next write may take its name.
+                recovered.dropped.extend(one.dropped);
+                fs::remove_file(&path).map_err(at)?;
+                continue;
+            }
             let segment = Segment {
                 bytes: bytes.len() as u64,
                 next: one.frames.last().map_or(0, |(h, _)| h.next()),
@@ -195,4 +201,48 @@ fn sorted(dir: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{Header, Part};
+    use super::*;
+
+    fn frame_at(seq: u64) -> Bytes {
+        let parts = vec![Part { table: "t".into(), rows: 1, bytes: 4 }];
+        let header = Header { seq, at_us: 1, source: "test".into(), key: None, parts };
+        frame::encode(&header, b"body", crc32fast::hash(b"body"))
+    }
+
+    fn seqs(dir: &Path) -> Vec<u64> {
+        LocalLog::open(dir.to_owned()).unwrap().1.frames.iter().map(|(h, _)| h.seq).collect()
+    }
+
+    #[tokio::test]
+    async fn a_torn_first_frame_does_not_take_the_next_segment_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = frame_at(1);
+        fs::write(dir.path().join(format!("{:020}.wal", 1)), &whole[..whole.len() - 1]).unwrap();
+        let (mut log, recovered, _) = LocalLog::open(dir.path().to_owned()).unwrap();
+        assert_eq!((recovered.frames.len(), recovered.dropped.len()), (0, 1));
+        log.write(1, 2, vec![frame_at(1)], vec![]).await.unwrap();
+        log.truncate(1).await.unwrap();
+        assert_eq!(seqs(dir.path()), [1], "the acknowledged frame of the same name stays");
+    }
+
+    #[tokio::test]
+    async fn truncation_keeps_what_is_not_flushed_and_the_keys_of_what_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, ..) = LocalLog::open(dir.path().to_owned()).unwrap();
+        let key = Key { key: "k".into(), hash: "h".into(), seq: 1, rows: 1, at_us: 9 };
+        log.write(1, 2, vec![frame_at(1)], vec![key.clone()]).await.unwrap();
+        log.truncate(2).await.unwrap();
+        log.write(2, 3, vec![frame_at(2)], vec![]).await.unwrap();
+        log.truncate(2).await.unwrap();
+        assert_eq!(seqs(dir.path()), [2]);
+        assert_eq!(LocalLog::open(dir.path().to_owned()).unwrap().2, [key]);
+        log.forget_keys(10).unwrap();
+        assert!(LocalLog::open(dir.path().to_owned()).unwrap().2.is_empty());
+    }
 }
