@@ -15,11 +15,14 @@ pub mod limit;
 pub mod names;
 pub mod parse;
 pub mod path;
+pub mod period;
 pub mod planner;
 pub mod provider;
 pub mod refuse;
 pub mod session;
 pub mod spelling;
+pub mod time;
+pub mod time_format;
 
 pub use install::install;
 pub use names::Names;

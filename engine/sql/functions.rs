@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use crate::sql::arithmetic::Arithmetic;
-use crate::sql::{aggregate, json};
+use crate::sql::{aggregate, json, time};
 
 /// A function's entry in the SQL reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct FunctionDoc {
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     let mut all = Arithmetic::all();
     all.extend(json::all());
+    all.extend(time::all());
     all
 }
 
@@ -33,5 +34,5 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
 
 /// The SQL reference of this room's functions.
 pub fn docs() -> Vec<FunctionDoc> {
-    json::docs().collect()
+    json::docs().chain(time::docs()).collect()
 }
