@@ -11,6 +11,7 @@ pub mod idioms;
 pub mod information;
 pub mod install;
 pub mod json;
+pub mod lateral;
 pub mod limit;
 pub mod names;
 pub mod parse;
@@ -23,6 +24,7 @@ pub mod session;
 pub mod spelling;
 pub mod time;
 pub mod time_format;
+pub mod types;
 
 pub use install::install;
 pub use names::Names;
