@@ -6,6 +6,7 @@
 mod apply;
 mod azure;
 mod batch;
+mod check;
 mod column;
 mod decimal;
 mod identity;
@@ -28,6 +29,7 @@ use engine::{Error, Result, Scope, Store, Table};
 use crate::{FileOptions, Progress, Source, Summary};
 
 pub use batch::{Origin, SetTotal};
+pub use check::check_file;
 pub use layout::Form;
 pub use parser::{Parser, Part};
 

@@ -1,5 +1,6 @@
 //! Floor 1: money and trust. Cost lines as FOCUS names them, their views and rules; tenants and keys. Imports `engine` only.
 
+pub mod check;
 pub mod cost_line;
 pub mod focus;
 pub mod views;

@@ -104,6 +104,11 @@ impl Parser {
         self.form.table()
     }
 
+    /// The columns, as the first file spells them.
+    pub fn column_names(&self) -> &[String] {
+        &self.header.names
+    }
+
     /// What each set got so far.
     pub fn sets(&self) -> &[SetTotal] {
         self.builder.sets()
