@@ -87,3 +87,16 @@ pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
 pub fn arg(path: &Path) -> &str {
     path.to_str().expect("paths of cases are UTF-8")
 }
+
+/// What travels in the repository is held to the same answers, so that CI needs no folder.
+#[test]
+fn fixtures_have_known_answers() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let suites: [(&str, Suite); 3] =
+        [("cost/azure_mtd", month_to_date::run), ("cost", focus_totals::run), ("ado", ado_events::run)];
+    let tallies = suites.iter().filter_map(|(name, suite)| Some((name, suite(&fixtures.join(name))?)));
+    for (name, tally) in tallies {
+        assert!(tally.total > 0, "{name} holds no case");
+        assert!(tally.failures.is_empty(), "{name}: {}", tally.failures.join("\n"));
+    }
+}

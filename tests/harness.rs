@@ -103,16 +103,14 @@ pub struct Server {
     child: Option<Child>,
     lines: Receiver<String>,
     log: PathBuf,
-    /// HTTP API, OTLP/HTTP, webhooks.
-    pub http: SocketAddr,
-    /// OTLP/gRPC.
-    pub grpc: SocketAddr,
+    /// HTTP API, OTLP over HTTP and gRPC, webhooks.
+    pub address: SocketAddr,
     /// The bootstrap key.
     pub key: String,
 }
 
 impl Server {
-    /// Serves `ground` on free ports and waits until both are bound.
+    /// Serves `ground` on a free port and waits until it is bound.
     pub fn start(ground: &Ground, args: &[&str]) -> Server {
         match Server::try_start(ground, args) {
             Ok(server) => server,
@@ -129,7 +127,7 @@ impl Server {
     pub fn spawn(ground: &Ground, args: &[&str], env: &[(&str, &str)]) -> Result<Server, String> {
         let log = ground.beside("server.log");
         let log_file = fs::File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--otlp-listen", "127.0.0.1:0", "--data"]);
+        let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(ground.data()).args(args).envs(env.iter().copied());
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file).spawn().expect("the binary starts");
@@ -141,7 +139,7 @@ impl Server {
             }
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server { child: Some(child), lines, log, http: nowhere, grpc: nowhere, key: String::new() };
+        let mut server = Server { child: Some(child), lines, log, address: nowhere, key: String::new() };
         server.wait_until_bound()?;
         let key = ground.data().join("bootstrap.key");
         server.key =
@@ -152,14 +150,14 @@ impl Server {
     fn wait_until_bound(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         let mut said = Vec::new();
-        while self.http.port() == 0 || self.grpc.port() == 0 {
+        while self.address.port() == 0 {
             let left = START_TIME_MAX.saturating_sub(begun.elapsed());
             let Ok(line) = self.lines.recv_timeout(left) else {
                 self.kill9();
                 return Err(format!("the server did not start: {}\n{}", said.join("\n"), self.log()));
             };
             if let Some(address) = address(&line) {
-                if line.to_lowercase().contains("grpc") { self.grpc = address } else { self.http = address }
+                self.address = address;
             }
             said.push(line);
         }
@@ -173,7 +171,7 @@ impl Server {
 
     /// A connection with the bootstrap key.
     pub fn connect(&self) -> Http {
-        Http::new(self.http, &self.key)
+        Http::new(self.address, &self.key)
     }
 
     /// Asks over HTTP.
@@ -282,7 +280,6 @@ impl Answer {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    pub headers: hyper::HeaderMap,
     pub body: Bytes,
 }
 
@@ -332,7 +329,7 @@ impl Http {
             sender.ready().await.map_err(|cause| cause.to_string())?;
             let (head, body) = sender.send_request(request).await.map_err(|cause| cause.to_string())?.into_parts();
             let body = body.collect().await.map_err(|cause| cause.to_string())?.to_bytes();
-            Ok::<_, String>((sender, Reply { status: head.status.as_u16(), headers: head.headers, body }))
+            Ok::<_, String>((sender, Reply { status: head.status.as_u16(), body }))
         };
         let timed = async { tokio::time::timeout(REPLY_TIME_MAX, exchange).await };
         let (sender, reply) =

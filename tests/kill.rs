@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
@@ -67,6 +67,12 @@ impl Shared {
 
 fn text(value: &str) -> Option<AnyValue> {
     Some(AnyValue { value: Some(Any::StringValue(value.to_owned())) })
+}
+
+/// Now; older records would fall to retention some day.
+pub fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    u64::try_from(since.as_nanos()).expect("before the year 2554")
 }
 
 /// One OTLP request whose records carry `ids` as their bodies.
@@ -150,7 +156,7 @@ pub fn trial(seed: u64, kills: u64, args: &[&str]) {
     let ground = Ground::new();
     let mut server = Server::start(&ground, &args);
     let shared = Arc::new(Shared {
-        door: Mutex::new((server.http, server.key.clone())),
+        door: Mutex::new((server.address, server.key.clone())),
         stop: AtomicBool::new(false),
         acked: Mutex::new(Vec::new()),
         retries: AtomicU64::new(0),
@@ -169,7 +175,7 @@ pub fn trial(seed: u64, kills: u64, args: &[&str]) {
         server = Server::start(&ground, &args);
         // What was acknowledged before this question must be in its answer; the clients go on only afterwards.
         check(&shared, &held(&server), &format!("after kill {kill} of SEED={seed}"));
-        *shared.door.lock().expect("no client panics") = (server.http, server.key.clone());
+        *shared.door.lock().expect("no client panics") = (server.address, server.key.clone());
     }
     std::thread::sleep(Duration::from_millis(500));
     shared.stop.store(true, Ordering::Relaxed);

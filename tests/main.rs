@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod clients;
+mod doors;
+mod golden;
 mod harness;
 mod kill;
+mod slt;
+mod stop;
+mod store_s3;
 mod tidy;
