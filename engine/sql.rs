@@ -5,6 +5,7 @@ pub mod arithmetic;
 pub mod catalogue;
 pub mod decimal;
 pub mod dialect;
+pub mod function_idioms;
 pub mod functions;
 pub mod guard;
 pub mod idioms;

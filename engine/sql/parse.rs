@@ -41,8 +41,8 @@ pub fn parse(sql: &str, names: &Names, params: &[String]) -> Result<Statement> {
         (Some(statement), true) => statement,
     };
     refuse::check(&statement)?;
-    spelling::rewrite(&mut statement, names);
     idioms::rewrite(&mut statement);
+    spelling::rewrite(&mut statement, names);
     Ok(statement)
 }
 

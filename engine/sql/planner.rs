@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use crate::sql::arithmetic::{Arithmetic, is_exact};
@@ -72,7 +72,12 @@ fn arithmetic(
 ) -> Result<PlannerResult<RawBinaryExpr>> {
     let types = (raw.left.get_type(schema), raw.right.get_type(schema));
     let (Ok(mut left), Ok(mut right)) = types else { return Ok(PlannerResult::Original(raw)) };
-    // A parameter is a text literal; beside a number it is one too.
+    // A parameter is a text literal; beside an interval it is an instant, beside a number it is a number.
+    if matches!(right, DataType::Interval(_)) && is_text_literal(&raw.left) {
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        raw.left = cast(raw.left, instant);
+        return Ok(PlannerResult::Original(raw));
+    }
     if left.is_numeric() && number_literal(&mut raw.right) {
         right = raw.right.get_type(schema)?;
     }
@@ -86,6 +91,10 @@ fn arithmetic(
         return Ok(PlannerResult::Original(raw));
     }
     Ok(PlannerResult::Planned(function.call(vec![raw.left, raw.right])))
+}
+
+fn is_text_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if value.try_as_str().is_some())
 }
 
 /// Turns a text literal that is a number into one.
