@@ -19,6 +19,8 @@ pub mod parse;
 pub mod path;
 pub mod period;
 pub mod planner;
+#[cfg(test)]
+mod proof;
 pub mod provider;
 pub mod refuse;
 pub mod session;

@@ -376,7 +376,8 @@ impl GroupsAccumulator for Totals {
         let values = self.rule.widen(&values[0])?;
         let counted: Vec<bool> = (0..values.len()).map(|row| values.is_valid(row) && passes(filter, row)).collect();
         let counts = counted.iter().map(|&counted| u64::from(counted)).collect();
-        let sums = counted.iter().enumerate().map(|(row, &counted)| if counted { values.value(row) } else { i256::ZERO });
+        let sums =
+            counted.iter().enumerate().map(|(row, &counted)| if counted { values.value(row) } else { i256::ZERO });
         Ok(self.as_state(sums, counts))
     }
 

@@ -55,9 +55,7 @@ impl Arithmetic {
 
 /// Whether an operation is done in decimals: one side is a decimal and neither is a float.
 pub fn is_exact(left: &DataType, right: &DataType) -> bool {
-    (scale_of(left).is_some() || scale_of(right).is_some())
-        && as_decimal(left).is_some()
-        && as_decimal(right).is_some()
+    (scale_of(left).is_some() || scale_of(right).is_some()) && as_decimal(left).is_some() && as_decimal(right).is_some()
 }
 
 impl ScalarUDFImpl for Arithmetic {
@@ -105,8 +103,10 @@ impl ScalarUDFImpl for Arithmetic {
             (Some(l), Some(r)) => {
                 let result = self.op.scale(l, r);
                 let scales = Scales { left: l.into(), right: r.into(), result: result.into() };
-                Arc::new(decimals(self.op, &Side::new(left)?, &Side::new(right)?, scales, rows)?
-                    .with_data_type(result_type(result)))
+                Arc::new(
+                    decimals(self.op, &Side::new(left)?, &Side::new(right)?, scales, rows)?
+                        .with_data_type(result_type(result)),
+                )
             }
             _ => null_for_zero(self.op, left, right, rows)?,
         };

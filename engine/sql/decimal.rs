@@ -179,8 +179,17 @@ mod tests {
     #[test]
     fn ties_go_to_the_even_neighbour() {
         for (n, d, expected) in [
-            (5, 10, 0), (15, 10, 2), (25, 10, 2), (-5, 10, 0), (-15, 10, -2), (25, -10, -2), (26, 10, 3), (-26, 10, -3),
-            (0, 7, 0), (i128::MAX, 1, i128::MAX), (7, i128::MAX, 0),
+            (5, 10, 0),
+            (15, 10, 2),
+            (25, 10, 2),
+            (-5, 10, 0),
+            (-15, 10, -2),
+            (25, -10, -2),
+            (26, 10, 3),
+            (-26, 10, -3),
+            (0, 7, 0),
+            (i128::MAX, 1, i128::MAX),
+            (7, i128::MAX, 0),
         ] {
             assert_eq!(half_even(n, d), expected, "{n}/{d}");
         }
@@ -192,9 +201,16 @@ mod tests {
     #[test]
     fn scales_follow_the_rule() {
         for (op, left, right, scale) in [
-            (Op::Multiply, 18, 0, 18), (Op::Multiply, 18, 18, 18), (Op::Multiply, 2, 2, 4), (Op::Multiply, 12, 12, 18),
-            (Op::Multiply, 24, 18, 24), (Op::Divide, 2, 2, 18), (Op::Divide, 24, 2, 24), (Op::Add, 2, 18, 18),
-            (Op::Multiply, 38, 38, 38), (Op::Divide, 60, 1, 38),
+            (Op::Multiply, 18, 0, 18),
+            (Op::Multiply, 18, 18, 18),
+            (Op::Multiply, 2, 2, 4),
+            (Op::Multiply, 12, 12, 18),
+            (Op::Multiply, 24, 18, 24),
+            (Op::Divide, 2, 2, 18),
+            (Op::Divide, 24, 2, 24),
+            (Op::Add, 2, 18, 18),
+            (Op::Multiply, 38, 38, 38),
+            (Op::Divide, 60, 1, 38),
         ] {
             assert_eq!(op.scale(left, right), scale, "{left} {} {right}", op.sign());
         }

@@ -55,13 +55,43 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
 
 /// Functions that take a unit of time, which other databases write as a bare word.
 const WITH_UNIT: &[&str] = &[
-    "dateadd", "datesub", "date_add", "timestampadd", "datediff", "date_diff", "timestampdiff", "timestamp_diff",
-    "datetime_diff", "date_trunc", "timestamp_trunc", "datetime_trunc", "date_part", "datepart",
+    "dateadd",
+    "datesub",
+    "date_add",
+    "timestampadd",
+    "datediff",
+    "date_diff",
+    "timestampdiff",
+    "timestamp_diff",
+    "datetime_diff",
+    "date_trunc",
+    "timestamp_trunc",
+    "datetime_trunc",
+    "date_part",
+    "datepart",
 ];
 
 const UNITS: &[&str] = &[
-    "year", "quarter", "month", "week", "isoweek", "day", "hour", "minute", "second", "millisecond", "microsecond",
-    "years", "months", "weeks", "days", "hours", "minutes", "seconds", "dow", "doy",
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "isoweek",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "microsecond",
+    "years",
+    "months",
+    "weeks",
+    "days",
+    "hours",
+    "minutes",
+    "seconds",
+    "dow",
+    "doy",
 ];
 
 /// Rewrites one function call, its arguments already rewritten.
@@ -72,8 +102,9 @@ pub(crate) fn rewrite(expr: &mut Expr) {
     text_aggregate(function, &name);
     let count = arguments(function).map_or(0, |args| args.len());
     let Some((_, _, template)) = TEMPLATES.iter().find(|(known, n, _)| *known == name && *n == count) else { return };
-    let args: Option<Vec<Expr>> =
-        arguments(function).map(|args| args.iter().map(|arg| plain(arg).cloned()).collect()).unwrap_or(Some(Vec::new()));
+    let args: Option<Vec<Expr>> = arguments(function)
+        .map(|args| args.iter().map(|arg| plain(arg).cloned()).collect())
+        .unwrap_or(Some(Vec::new()));
     if let Some(args) = args
         && let Some(mut filled) = fill(template, args)
     {
@@ -137,9 +168,7 @@ fn units(function: &mut Function, name: &str) {
             *expr = Expr::value(Value::SingleQuotedString(ident.value.to_lowercase()));
         }
     }
-    let is_text = |arg: &FunctionArg| {
-        matches!(plain(arg), Some(Expr::Value(v)) if matches!(&v.value, Value::SingleQuotedString(text) if UNITS.contains(&text.to_lowercase().as_str())))
-    };
+    let is_text = |arg: &FunctionArg| matches!(plain(arg), Some(Expr::Value(v)) if matches!(&v.value, Value::SingleQuotedString(text) if UNITS.contains(&text.to_lowercase().as_str())));
     if name.ends_with("_trunc") {
         if list.args.len() == 2 && is_text(&list.args[1]) && !is_text(&list.args[0]) {
             list.args.swap(0, 1);

@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, new_null_array,
+};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
@@ -69,44 +71,159 @@ struct Json {
 type Entry = (&'static str, &'static [&'static str], Make, Keys, &'static str, &'static str, &'static str);
 
 const ENTRIES: &[Entry] = &[
-    ("json_get", &["get_path"], Make::Json, Keys::Chain, "json_get(json, key …), json -> key",
-        "The value of a key or index, as JSON.", "Tags -> 'team'"),
-    ("json_as_text", &["json_get_str", "json_extract_path_text"], Make::Text, Keys::Chain,
+    (
+        "json_get",
+        &["get_path"],
+        Make::Json,
+        Keys::Chain,
+        "json_get(json, key …), json -> key",
+        "The value of a key or index, as JSON.",
+        "Tags -> 'team'",
+    ),
+    (
+        "json_as_text",
+        &["json_get_str", "json_extract_path_text"],
+        Make::Text,
+        Keys::Chain,
         "json_as_text(json, key …), json ->> key, json['key']",
-        "The value of a key or index, as text.", "Tags ->> 'team'"),
-    ("json_extract", &["json_extract_path"], Make::Json, Keys::Paths, "json_extract(json, path)",
-        "The value at a path, as JSON.", "json_extract(SkuPriceDetails, '$.CoreCount')"),
-    ("json_query", &[], Make::Container, Keys::Paths, "json_query(json, path)",
-        "The object or array at a path, as JSON.", "json_query(ContractApplied, '$.Elements')"),
-    ("json_extract_string", &["get_json_object"], Make::Text, Keys::Paths, "json_extract_string(json, path)",
-        "The value at a path, as text.", "json_extract_string(Tags, '$.team')"),
-    ("json_value", &["json_extract_scalar"], Make::Scalar, Keys::Paths, "json_value(json, path)",
-        "The string, number or boolean at a path, as text.", "json_value(SkuPriceDetails, '$.CoreCount')"),
-    ("json_exists", &["json_contains"], Make::Exists, Keys::Paths, "json_exists(json, path)",
-        "Whether there is a value at a path.", "json_exists(Tags, '$.team')"),
-    ("json_contains_path", &[], Make::ContainsPath, Keys::Paths, "json_contains_path(json, 'one' | 'all', path …)",
-        "Whether there is a value at one, or at all, of the paths.", "json_contains_path(Tags, 'all', '$.team', '$.env')"),
-    ("json_array_length", &["json_length"], Make::Length, Keys::Paths, "json_array_length(json [, path])",
-        "Number of an array's elements.", "json_array_length(ContractApplied, '$.Elements')"),
-    ("json_object_keys", &["json_keys"], Make::Keys, Keys::Paths, "json_object_keys(json [, path])",
-        "The keys of an object, as a list.", "json_object_keys(Tags)"),
-    ("json_extract_array", &["json_query_array", "json_get_array"], Make::Elements, Keys::Paths,
+        "The value of a key or index, as text.",
+        "Tags ->> 'team'",
+    ),
+    (
+        "json_extract",
+        &["json_extract_path"],
+        Make::Json,
+        Keys::Paths,
+        "json_extract(json, path)",
+        "The value at a path, as JSON.",
+        "json_extract(SkuPriceDetails, '$.CoreCount')",
+    ),
+    (
+        "json_query",
+        &[],
+        Make::Container,
+        Keys::Paths,
+        "json_query(json, path)",
+        "The object or array at a path, as JSON.",
+        "json_query(ContractApplied, '$.Elements')",
+    ),
+    (
+        "json_extract_string",
+        &["get_json_object"],
+        Make::Text,
+        Keys::Paths,
+        "json_extract_string(json, path)",
+        "The value at a path, as text.",
+        "json_extract_string(Tags, '$.team')",
+    ),
+    (
+        "json_value",
+        &["json_extract_scalar"],
+        Make::Scalar,
+        Keys::Paths,
+        "json_value(json, path)",
+        "The string, number or boolean at a path, as text.",
+        "json_value(SkuPriceDetails, '$.CoreCount')",
+    ),
+    (
+        "json_exists",
+        &["json_contains"],
+        Make::Exists,
+        Keys::Paths,
+        "json_exists(json, path)",
+        "Whether there is a value at a path.",
+        "json_exists(Tags, '$.team')",
+    ),
+    (
+        "json_contains_path",
+        &[],
+        Make::ContainsPath,
+        Keys::Paths,
+        "json_contains_path(json, 'one' | 'all', path …)",
+        "Whether there is a value at one, or at all, of the paths.",
+        "json_contains_path(Tags, 'all', '$.team', '$.env')",
+    ),
+    (
+        "json_array_length",
+        &["json_length"],
+        Make::Length,
+        Keys::Paths,
+        "json_array_length(json [, path])",
+        "Number of an array's elements.",
+        "json_array_length(ContractApplied, '$.Elements')",
+    ),
+    (
+        "json_object_keys",
+        &["json_keys"],
+        Make::Keys,
+        Keys::Paths,
+        "json_object_keys(json [, path])",
+        "The keys of an object, as a list.",
+        "json_object_keys(Tags)",
+    ),
+    (
+        "json_extract_array",
+        &["json_query_array", "json_get_array"],
+        Make::Elements,
+        Keys::Paths,
         "json_extract_array(json [, path])",
         "The elements of an array as a list of JSON texts, for UNNEST.",
-        "UNNEST(json_extract_array(ContractApplied, '$.Elements'))"),
-    ("json_value_array", &["json_extract_string_array"], Make::Texts, Keys::Paths, "json_value_array(json [, path])",
-        "The elements of an array as a list of texts.", "json_value_array('[\"a\", \"b\"]')"),
-    ("from_json", &[], Make::Elements, Keys::Ignored, "from_json(json, '[\"JSON\"]')",
+        "UNNEST(json_extract_array(ContractApplied, '$.Elements'))",
+    ),
+    (
+        "json_value_array",
+        &["json_extract_string_array"],
+        Make::Texts,
+        Keys::Paths,
+        "json_value_array(json [, path])",
+        "The elements of an array as a list of texts.",
+        "json_value_array('[\"a\", \"b\"]')",
+    ),
+    (
+        "from_json",
+        &[],
+        Make::Elements,
+        Keys::Ignored,
+        "from_json(json, '[\"JSON\"]')",
         "The elements of an array as a list of JSON texts (DuckDB's spelling).",
-        "UNNEST(from_json(json_extract(ContractApplied, '$.Elements'), '[\"JSON\"]'))"),
-    ("json_unquote", &[], Make::Unquote, Keys::Ignored, "json_unquote(json)",
-        "A JSON string as text; any other text stays as it is.", "json_unquote(json_extract(Tags, '$.team'))"),
-    ("json_type", &["json_typeof"], Make::Type, Keys::Paths, "json_type(json [, path])",
-        "object, array, string, number, boolean or null.", "json_type(Tags)"),
-    ("json_valid", &["is_json"], Make::Valid, Keys::Ignored, "json_valid(text)",
-        "Whether a text is JSON.", "json_valid(Tags)"),
-    ("parse_json", &["try_parse_json", "to_json_string"], Make::Json, Keys::Ignored, "parse_json(text)",
-        "The text if it is JSON, else NULL.", "parse_json(Tags)"),
+        "UNNEST(from_json(json_extract(ContractApplied, '$.Elements'), '[\"JSON\"]'))",
+    ),
+    (
+        "json_unquote",
+        &[],
+        Make::Unquote,
+        Keys::Ignored,
+        "json_unquote(json)",
+        "A JSON string as text; any other text stays as it is.",
+        "json_unquote(json_extract(Tags, '$.team'))",
+    ),
+    (
+        "json_type",
+        &["json_typeof"],
+        Make::Type,
+        Keys::Paths,
+        "json_type(json [, path])",
+        "object, array, string, number, boolean or null.",
+        "json_type(Tags)",
+    ),
+    (
+        "json_valid",
+        &["is_json"],
+        Make::Valid,
+        Keys::Ignored,
+        "json_valid(text)",
+        "Whether a text is JSON.",
+        "json_valid(Tags)",
+    ),
+    (
+        "parse_json",
+        &["try_parse_json", "to_json_string"],
+        Make::Json,
+        Keys::Ignored,
+        "parse_json(text)",
+        "The text if it is JSON, else NULL.",
+        "parse_json(Tags)",
+    ),
 ];
 
 static FUNCTIONS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| ENTRIES.iter().map(function).collect());
@@ -129,7 +246,12 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
 
 /// Their entries in the SQL reference.
 pub(crate) fn docs() -> impl Iterator<Item = FunctionDoc> {
-    ENTRIES.iter().map(|&(name, _, _, _, signature, sentence, example)| FunctionDoc { name, signature, sentence, example })
+    ENTRIES.iter().map(|&(name, _, _, _, signature, sentence, example)| FunctionDoc {
+        name,
+        signature,
+        sentence,
+        example,
+    })
 }
 
 /// The function behind `->`.
@@ -189,7 +311,11 @@ impl ScalarUDFImpl for Json {
             }
             _ => self.column(&documents, keys)?,
         };
-        if all_constant { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(result)) }
+        if all_constant {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(result))
+        }
     }
 }
 

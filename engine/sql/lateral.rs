@@ -59,7 +59,11 @@ fn chain(right: &LogicalPlan, left: &LogicalPlan, unnests: &mut bool) -> Result<
                 *unnests = true;
                 // An absent list has no elements; it is not one element that is NULL.
                 let options = UnnestOptions { preserve_nulls: false, ..options.clone() };
-                Some(LogicalPlanBuilder::from(input).unnest_columns_with_options(exec_columns.clone(), options)?.build()?)
+                Some(
+                    LogicalPlanBuilder::from(input)
+                        .unnest_columns_with_options(exec_columns.clone(), options)?
+                        .build()?,
+                )
             }
             None => None,
         },

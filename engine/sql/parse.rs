@@ -22,7 +22,10 @@ const OPERATORS_MAX: usize = 5_000;
 /// Parses exactly one reading statement. Texts in `params` fill `?` in order, or `$1`, `$2` …; they are literals, never SQL.
 pub fn parse(sql: &str, names: &Names, params: &[String]) -> Result<Statement> {
     if sql.len() > SQL_BYTES_MAX {
-        return Err(Error::new(crate::error::Kind::TooLarge, format!("the SQL text is longer than {SQL_BYTES_MAX} bytes")));
+        return Err(Error::new(
+            crate::error::Kind::TooLarge,
+            format!("the SQL text is longer than {SQL_BYTES_MAX} bytes"),
+        ));
     }
     let tokens = Tokenizer::new(&StellwerkDialect, sql)
         .tokenize_with_location()
@@ -88,7 +91,10 @@ fn bind(mut tokens: Vec<TokenWithSpan>, params: &[String]) -> Result<Vec<TokenWi
                 let position = position(name, &mut in_order)?;
                 highest = highest.max(position);
                 let value = params.get(position - 1).ok_or_else(|| {
-                    Error::invalid(format!("the SQL text has a placeholder {name}, number {position}, but {} values came with it", params.len()))
+                    Error::invalid(format!(
+                        "the SQL text has a placeholder {name}, number {position}, but {} values came with it",
+                        params.len()
+                    ))
                 })?;
                 entry.token = literal(value, previous)?;
             }
@@ -104,7 +110,10 @@ fn bind(mut tokens: Vec<TokenWithSpan>, params: &[String]) -> Result<Vec<TokenWi
         return Err(Error::invalid("use either ? or $1, $2 … in one statement, not both"));
     }
     if highest < params.len() {
-        return Err(Error::invalid(format!("{} values came with the SQL text, but it has {highest} placeholders", params.len())));
+        return Err(Error::invalid(format!(
+            "{} values came with the SQL text, but it has {highest} placeholders",
+            params.len()
+        )));
     }
     Ok(tokens)
 }

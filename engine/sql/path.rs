@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::value::RawValue;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// One step into a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,9 @@ fn bracket(inner: &str) -> Option<(Step, &str)> {
     let (content, tail) = (inner[..end].trim(), &inner[end + 1..]);
     let step = match content {
         "*" => Step::Every,
-        number => Step::Index(number.strip_prefix("#-").map_or_else(|| number.parse(), |n| n.parse().map(|n: i64| -n)).ok()?),
+        number => {
+            Step::Index(number.strip_prefix("#-").map_or_else(|| number.parse(), |n| n.parse().map(|n: i64| -n)).ok()?)
+        }
     };
     Some((step, tail))
 }
@@ -217,7 +219,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = r#"{"a": {"b c": [1, {"d": "x\ny"}, null]}, "n": 1e-7, "a.b": true, "twice": 1, "twice": 2}"#;
+    const DOCUMENT: &str =
+        r#"{"a": {"b c": [1, {"d": "x\ny"}, null]}, "n": 1e-7, "a.b": true, "twice": 1, "twice": 2}"#;
 
     fn check(path: &str, expected: Option<&str>) {
         let found = find(DOCUMENT, &parse(path).unwrap()).unwrap();

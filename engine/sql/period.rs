@@ -94,6 +94,9 @@ mod tests {
         assert_eq!(bucket_us(monday - 1, 0, 7 * day, monday), Some(monday - 7 * day));
         let (may, june) = bounds_us("2026-05").unwrap();
         assert_eq!(bucket_us(june - 1, 1, 0, bounds_us("2000-01").unwrap().0), Some(may));
-        assert_eq!(bucket_us(bounds_us("1999-12-31").unwrap().0, 3, 0, bounds_us("2000-01").unwrap().0), Some(bounds_us("1999-10").unwrap().0));
+        assert_eq!(
+            bucket_us(bounds_us("1999-12-31").unwrap().0, 3, 0, bounds_us("2000-01").unwrap().0),
+            Some(bounds_us("1999-10").unwrap().0)
+        );
     }
 }

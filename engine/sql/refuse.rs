@@ -91,7 +91,10 @@ impl Visitor for Refusals {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> Flow {
-        if matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)) {
+        if matches!(
+            query.body.as_ref(),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+        ) {
             return stop(denied("rows are changed by ingest and by a rule's actions, not by SQL"));
         }
         if !query.locks.is_empty() {
@@ -129,7 +132,17 @@ impl Visitor for Refusals {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
         match factor {
-            TableFactor::Table { name, args, version, with_ordinality, with_hints, sample, partitions, json_path, .. } => {
+            TableFactor::Table {
+                name,
+                args,
+                version,
+                with_ordinality,
+                with_hints,
+                sample,
+                partitions,
+                json_path,
+                ..
+            } => {
                 if version.is_some() {
                     return ignored("a version clause", &format!("write as_of('{name}', <seq or timestamp>) in FROM"));
                 }

@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, PipeOperator, Query,
-    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, Statement as Sql, TableAlias, TableFactor,
-    TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    ExcludeSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, PipeOperator,
+    Query, RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, Statement as Sql, TableAlias,
+    TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::sql::names::Names;
@@ -24,8 +24,10 @@ pub(crate) fn rewrite(statement: &mut Statement, names: &Names) {
 
 fn rewrite_sql(statement: &mut Sql, names: &Names) {
     let mut aliases = Aliases::default();
-    let _: ControlFlow<()> = statement.visit(&mut Walk { depth: 0, each: &mut |ident, site, depth| aliases.see(ident, site, depth) });
-    let _: ControlFlow<()> = statement.visit(&mut Walk { depth: 0, each: &mut |ident, _, _| aliases.spell(ident, names) });
+    let _: ControlFlow<()> =
+        statement.visit(&mut Walk { depth: 0, each: &mut |ident, site, depth| aliases.see(ident, site, depth) });
+    let _: ControlFlow<()> =
+        statement.visit(&mut Walk { depth: 0, each: &mut |ident, _, _| aliases.spell(ident, names) });
 }
 
 /// What an identifier does where it stands.

@@ -11,7 +11,9 @@ use arrow::datatypes::{
 use chrono::{DateTime, Datelike, Months, Utc};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+};
 
 use crate::sql::functions::FunctionDoc;
 use crate::sql::period::{bounds_us, bucket_us};
@@ -28,11 +30,15 @@ enum Make {
     PeriodStart,
     PeriodEnd,
     /// Adds a number of units.
-    Add { sign: i64 },
+    Add {
+        sign: i64,
+    },
     /// Unit boundaries between two instants.
     Difference,
     /// Text in chrono's, PostgreSQL's or MySQL's format.
-    Format { mysql: bool },
+    Format {
+        mysql: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,33 +89,99 @@ const ENTRIES: &[Entry] = &[
     ("month", &[], Make::Part(Part::Month), "month(t)", "The month, 1 to 12.", "month(ChargePeriodStart)"),
     ("week", &["weekofyear"], Make::Part(Part::Week), "week(t)", "The ISO week, 1 to 53.", "week(ChargePeriodStart)"),
     ("day", &["dayofmonth"], Make::Part(Part::Day), "day(t)", "The day of the month.", "day(ChargePeriodStart)"),
-    ("dayofweek", &[], Make::Part(Part::DayOfWeek), "dayofweek(t)", "The day of the week, 0 is Sunday.",
-        "dayofweek(ChargePeriodStart)"),
-    ("dayofyear", &[], Make::Part(Part::DayOfYear), "dayofyear(t)", "The day of the year.", "dayofyear(ChargePeriodStart)"),
+    (
+        "dayofweek",
+        &[],
+        Make::Part(Part::DayOfWeek),
+        "dayofweek(t)",
+        "The day of the week, 0 is Sunday.",
+        "dayofweek(ChargePeriodStart)",
+    ),
+    (
+        "dayofyear",
+        &[],
+        Make::Part(Part::DayOfYear),
+        "dayofyear(t)",
+        "The day of the year.",
+        "dayofyear(ChargePeriodStart)",
+    ),
     ("hour", &[], Make::Part(Part::Hour), "hour(t)", "The hour, 0 to 23.", "hour(ChargePeriodStart)"),
     ("minute", &[], Make::Part(Part::Minute), "minute(t)", "The minute.", "minute(ChargePeriodStart)"),
     ("second", &[], Make::Part(Part::Second), "second(t)", "The second.", "second(ChargePeriodStart)"),
     ("date", &["to_date"], Make::Date, "date(t)", "The day of an instant.", "date(ChargePeriodStart)"),
     ("last_day", &[], Make::LastDay, "last_day(t)", "The last day of the month.", "last_day(ChargePeriodStart)"),
-    ("time_bucket", &[], Make::Bucket, "time_bucket(interval, t [, origin])",
+    (
+        "time_bucket",
+        &[],
+        Make::Bucket,
+        "time_bucket(interval, t [, origin])",
         "The start of the bucket that holds an instant; weeks start on Monday, months on the first.",
-        "time_bucket(INTERVAL '1 week', ChargePeriodStart)"),
-    ("period", &["in_period"], Make::InPeriod, "period(t, 'YYYY | YYYY-Qn | YYYY-MM | YYYY-Www | YYYY-MM-DD')",
-        "Whether an instant is in a period, its end excluded.", "period(ChargePeriodStart, '2026-05')"),
-    ("period_start", &[], Make::PeriodStart, "period_start(text)", "The first instant of a period.", "period_start('2026-05')"),
-    ("period_end", &[], Make::PeriodEnd, "period_end(text)",
-        "The first instant after a period: FOCUS's exclusive end.", "ChargePeriodEnd <= period_end('2026-05')"),
-    ("dateadd", &["timestampadd"], Make::Add { sign: 1 }, "dateadd(unit, n, t)", "An instant n units later.",
-        "dateadd('month', 1, ChargePeriodStart)"),
-    ("datesub", &[], Make::Add { sign: -1 }, "datesub(unit, n, t)", "An instant n units earlier.",
-        "datesub('day', 7, ChargePeriodStart)"),
-    ("datediff", &["date_diff", "timestampdiff"], Make::Difference, "datediff(unit, from, to), datediff(to, from)",
-        "Unit boundaries between two instants; days without a unit.", "datediff('day', BillingPeriodStart, ChargePeriodStart)"),
-    ("to_char", &["strftime", "format_date", "format_timestamp", "format_datetime"], Make::Format { mysql: false },
-        "to_char(t, format)", "An instant as text, in strftime's (%Y-%m) or PostgreSQL's (YYYY-MM) format.",
-        "to_char(ChargePeriodStart, 'YYYY-MM')"),
-    ("date_format", &[], Make::Format { mysql: true }, "date_format(t, format)", "An instant as text, in MySQL's format.",
-        "date_format(ChargePeriodStart, '%Y-%m')"),
+        "time_bucket(INTERVAL '1 week', ChargePeriodStart)",
+    ),
+    (
+        "period",
+        &["in_period"],
+        Make::InPeriod,
+        "period(t, 'YYYY | YYYY-Qn | YYYY-MM | YYYY-Www | YYYY-MM-DD')",
+        "Whether an instant is in a period, its end excluded.",
+        "period(ChargePeriodStart, '2026-05')",
+    ),
+    (
+        "period_start",
+        &[],
+        Make::PeriodStart,
+        "period_start(text)",
+        "The first instant of a period.",
+        "period_start('2026-05')",
+    ),
+    (
+        "period_end",
+        &[],
+        Make::PeriodEnd,
+        "period_end(text)",
+        "The first instant after a period: FOCUS's exclusive end.",
+        "ChargePeriodEnd <= period_end('2026-05')",
+    ),
+    (
+        "dateadd",
+        &["timestampadd"],
+        Make::Add { sign: 1 },
+        "dateadd(unit, n, t)",
+        "An instant n units later.",
+        "dateadd('month', 1, ChargePeriodStart)",
+    ),
+    (
+        "datesub",
+        &[],
+        Make::Add { sign: -1 },
+        "datesub(unit, n, t)",
+        "An instant n units earlier.",
+        "datesub('day', 7, ChargePeriodStart)",
+    ),
+    (
+        "datediff",
+        &["date_diff", "timestampdiff"],
+        Make::Difference,
+        "datediff(unit, from, to), datediff(to, from)",
+        "Unit boundaries between two instants; days without a unit.",
+        "datediff('day', BillingPeriodStart, ChargePeriodStart)",
+    ),
+    (
+        "to_char",
+        &["strftime", "format_date", "format_timestamp", "format_datetime"],
+        Make::Format { mysql: false },
+        "to_char(t, format)",
+        "An instant as text, in strftime's (%Y-%m) or PostgreSQL's (YYYY-MM) format.",
+        "to_char(ChargePeriodStart, 'YYYY-MM')",
+    ),
+    (
+        "date_format",
+        &[],
+        Make::Format { mysql: true },
+        "date_format(t, format)",
+        "An instant as text, in MySQL's format.",
+        "date_format(ChargePeriodStart, '%Y-%m')",
+    ),
 ];
 
 static FUNCTIONS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| ENTRIES.iter().map(function).collect());
@@ -281,9 +353,13 @@ impl Time {
             (Make::Part(part), [time]) => Ok(cast(&date_part(&plain(time)?, part.kernel())?, &DataType::Int64)?),
             (Make::Date, [time]) => Ok(cast(&plain(time)?, &DataType::Date32)?),
             (Make::LastDay, [time]) => {
-                let last = |us| months_later(DateTime::from_timestamp_micros(us)?.with_day(1)?, 1)?.date_naive().pred_opt();
+                let last =
+                    |us| months_later(DateTime::from_timestamp_micros(us)?.with_day(1)?, 1)?.date_naive().pred_opt();
                 let days = micros(time)?;
-                let days = days.iter().map(|us| last(us?)).map(|day| Some(day?.and_time(Default::default()).and_utc().timestamp_micros()));
+                let days = days
+                    .iter()
+                    .map(|us| last(us?))
+                    .map(|day| Some(day?.and_time(Default::default()).and_utc().timestamp_micros()));
                 Ok(cast(&instants(days), &DataType::Date32)?)
             }
             (Make::Bucket, [step, time, origin @ ..]) => buckets(step, time, origin.first()),
@@ -295,7 +371,8 @@ impl Time {
                 Ok(instants(bounds.into_iter().map(|b| b.map(|(s, e)| if start { s } else { e }))))
             }
             (Make::Add { sign }, [unit, count, time]) => {
-                let (units, counts, times) = (unit.as_string::<i32>(), count.as_primitive::<Int64Type>(), micros(time)?);
+                let (units, counts, times) =
+                    (unit.as_string::<i32>(), count.as_primitive::<Int64Type>(), micros(time)?);
                 let rows = units.iter().zip(counts).zip(times.iter());
                 let later = rows.map(|((unit, count), us)| match (unit, count, us) {
                     (Some(unit), Some(count), Some(us)) => add(unit, count.saturating_mul(sign), us),
@@ -354,7 +431,8 @@ fn buckets(step: &ArrayRef, time: &ArrayRef, origin: Option<&ArrayRef>) -> Resul
             return Ok(None);
         }
         let step = steps.value(row);
-        let step_us = i64::from(step.days).checked_mul(DAY_US).and_then(|days| days.checked_add(step.nanoseconds / 1_000));
+        let step_us =
+            i64::from(step.days).checked_mul(DAY_US).and_then(|days| days.checked_add(step.nanoseconds / 1_000));
         let valid = (step.months > 0 && step_us == Some(0)) || (step.months == 0 && step_us.is_some_and(|us| us > 0));
         let (true, Some(step_us)) = (valid, step_us) else {
             return exec_err!("a time_bucket is a positive number of months, or of days and less");
@@ -393,7 +471,10 @@ fn add(unit_name: &str, count: i64, us: i64) -> Result<Option<i64>> {
     let (months, unit_us) = unit(unit_name)?;
     let at = if months > 0 {
         let months = count.checked_mul(months);
-        DateTime::from_timestamp_micros(us).zip(months).and_then(|(at, months)| months_later(at, months)).map(|at| at.timestamp_micros())
+        DateTime::from_timestamp_micros(us)
+            .zip(months)
+            .and_then(|(at, months)| months_later(at, months))
+            .map(|at| at.timestamp_micros())
     } else {
         count.checked_mul(unit_us).and_then(|step| us.checked_add(step))
     };
@@ -417,7 +498,8 @@ fn difference(units: Option<&ArrayRef>, from: &ArrayRef, to: &ArrayRef) -> Resul
             let origin = if unit_us == 7 * DAY_US { ORIGIN_MONDAY_US } else { 0 };
             return Ok(Some((to - origin).div_euclid(unit_us) - (from - origin).div_euclid(unit_us)));
         }
-        let count = |us| DateTime::from_timestamp_micros(us).map(|at| i64::from(at.year()) * 12 + i64::from(at.month0()));
+        let count =
+            |us| DateTime::from_timestamp_micros(us).map(|at| i64::from(at.year()) * 12 + i64::from(at.month0()));
         Ok(count(to).zip(count(from)).map(|(to, from)| to.div_euclid(months) - from.div_euclid(months)))
     });
     Ok(Arc::new(rows.collect::<Result<Int64Array>>()?))

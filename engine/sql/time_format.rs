@@ -7,15 +7,47 @@ use datafusion::common::{Result, exec_err};
 
 /// PostgreSQL's patterns; longer ones first, so that `YYYY` is not read as two `YY`.
 const POSTGRES: &[(&str, &str)] = &[
-    ("YYYY", "%Y"), ("IYYY", "%G"), ("YY", "%y"), ("MONTH", "%B"), ("MON", "%b"), ("MM", "%m"), ("DDD", "%j"),
-    ("DD", "%d"), ("DAY", "%A"), ("DY", "%a"), ("HH24", "%H"), ("HH12", "%I"), ("HH", "%I"), ("MI", "%M"), ("SS", "%S"),
-    ("MS", "%3f"), ("US", "%6f"), ("IW", "%V"), ("WW", "%V"), ("ID", "%u"), ("AM", "%p"), ("PM", "%p"), ("TZ", "%Z"),
+    ("YYYY", "%Y"),
+    ("IYYY", "%G"),
+    ("YY", "%y"),
+    ("MONTH", "%B"),
+    ("MON", "%b"),
+    ("MM", "%m"),
+    ("DDD", "%j"),
+    ("DD", "%d"),
+    ("DAY", "%A"),
+    ("DY", "%a"),
+    ("HH24", "%H"),
+    ("HH12", "%I"),
+    ("HH", "%I"),
+    ("MI", "%M"),
+    ("SS", "%S"),
+    ("MS", "%3f"),
+    ("US", "%6f"),
+    ("IW", "%V"),
+    ("WW", "%V"),
+    ("ID", "%u"),
+    ("AM", "%p"),
+    ("PM", "%p"),
+    ("TZ", "%Z"),
     ("Q", "%q"),
 ];
 
 /// MySQL's letters that mean something else to strftime.
-const MYSQL: &[(char, &str)] =
-    &[('i', "%M"), ('s', "%S"), ('M', "%B"), ('h', "%I"), ('W', "%A"), ('c', "%-m"), ('r', "%I:%M:%S %p"), ('f', "%6f"), ('k', "%-H"), ('l', "%-I"), ('v', "%V"), ('x', "%G")];
+const MYSQL: &[(char, &str)] = &[
+    ('i', "%M"),
+    ('s', "%S"),
+    ('M', "%B"),
+    ('h', "%I"),
+    ('W', "%A"),
+    ('c', "%-m"),
+    ('r', "%I:%M:%S %p"),
+    ('f', "%6f"),
+    ('k', "%-H"),
+    ('l', "%-I"),
+    ('v', "%V"),
+    ('x', "%G"),
+];
 
 /// An instant in a format.
 pub(crate) fn text(us: i64, format: &str, mysql: bool) -> Result<String> {
@@ -44,7 +76,9 @@ fn from_postgres(format: &str) -> String {
         }
         let fill = rest.strip_prefix("FM").or_else(|| rest.strip_prefix("fm"));
         let upper = fill.unwrap_or(rest);
-        let pattern = POSTGRES.iter().find(|(name, _)| upper.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)));
+        let pattern = POSTGRES
+            .iter()
+            .find(|(name, _)| upper.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)));
         match pattern {
             Some((name, strftime)) => {
                 out.push_str(&if fill.is_some() { strftime.replace('%', "%-") } else { (*strftime).to_owned() });
