@@ -12,7 +12,7 @@ use engine::{Idempotency, Result, Rows, Scope, Store, Table};
 use serde_json::value::RawValue;
 
 use crate::bounded;
-use crate::files::{self, Reading, content_hash};
+use crate::files::{self, Reading, content_hash, key_part};
 use crate::stream::{self, Part};
 use crate::{FileOptions, Parsed, Progress, Source, Summary};
 
@@ -35,8 +35,6 @@ use event::Event;
 
 /// JSON of events that one frame takes before the next begins.
 const FRAME_BYTES: usize = 4 << 20;
-/// Longest id that stands in a key as it is; a longer one counts by its hash.
-const ID_BYTES_MAX: usize = 120;
 
 /// Reads one delivery of a service hook. `delivery` is the sender's id of the delivery, for events that do not name
 /// their subscription. The key makes a repeated delivery harmless.
@@ -48,26 +46,23 @@ pub fn event(body: &[u8], scope: &Scope, delivery: Option<&str>) -> Result<Parse
         Ok(text) => key = unit.add(text, "body"),
         Err(e) => unit.reject(format!("not UTF-8: {e}"), "body", body),
     }
-    let key = key.or_else(|| delivery.map(|id| format!("ado:delivery:{}", short(id))));
-    let key = key.unwrap_or_else(|| format!("ado:body:{}", hex::encode(body_hash)));
+    let key = key.or_else(|| delivery.map(|id| format!("delivery:{}", key_part(id))));
+    let key = key.unwrap_or_else(|| format!("body:{}", hex::encode(body_hash)));
     let mut parsed = unit.finish();
-    parsed.idempotency = Some(Idempotency { key, body_hash });
+    parsed.idempotency = Some(Idempotency { key: format!("ado:{}:{key}", files::key_owner(scope, None)), body_hash });
     Ok(parsed)
 }
 
 /// The second key of a delivery whose first was used with another body: it is kept beside the first.
 pub fn key_of_another_body(taken: &Idempotency) -> Idempotency {
-    let key = format!("ado:body:{}", hex::encode(taken.body_hash));
-    Idempotency { key, body_hash: taken.body_hash }
+    // The first key tells whose it is.
+    let key = format!("{}:body:{}", hex::encode(content_hash(taken.key.as_bytes())), hex::encode(taken.body_hash));
+    Idempotency { key: format!("ado:{key}"), body_hash: taken.body_hash }
 }
 
 /// Body bytes without a byte-order mark and the white space around.
 fn trim(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
-}
-
-fn short(id: &str) -> String {
-    if id.len() <= ID_BYTES_MAX { id.to_owned() } else { hex::encode(content_hash(id.as_bytes())) }
 }
 
 /// Rows of all five tables under construction.
@@ -120,7 +115,7 @@ impl<'a> Unit<'a> {
                 return None;
             }
         };
-        let name = |id: &Option<String>| short(id.as_deref().unwrap_or("-"));
+        let name = |id: &Option<String>| key_part(id.as_deref().unwrap_or("-"));
         let notification = event.notification_id.map_or("-".to_owned(), |n| n.to_string());
         let named = format!("{}:{}:{notification}", name(&event.subscription_id), name(&event.event_id));
         let delivery = format!("{named}:{}", hex::encode(content_hash(text.as_bytes())));
@@ -132,7 +127,7 @@ impl<'a> Unit<'a> {
         if let Err(reason) = self.add_resource(&event) {
             self.reject(format!("{}: {reason}", event.event_type), place, text.as_bytes());
         }
-        (event.subscription_id.is_some() && event.event_id.is_some()).then(|| format!("ado:{named}"))
+        (event.subscription_id.is_some() && event.event_id.is_some()).then_some(named)
     }
 
     /// The resource's own row. A resource that is nonsense stays in its event; the row is refused with its reason.
@@ -174,7 +169,7 @@ impl<'a> Unit<'a> {
 }
 
 /// Reads a file of events: one, a list, or one behind the other.
-fn units(body: &[u8], tenant: &str, hash: [u8; 32]) -> Vec<Parsed> {
+fn units(body: &[u8], tenant: &str, owner: &str, hash: [u8; 32]) -> Vec<Parsed> {
     let mut done = Vec::new();
     let mut open = Unit::new(tenant);
     match std::str::from_utf8(trim(body)) {
@@ -200,7 +195,7 @@ fn units(body: &[u8], tenant: &str, hash: [u8; 32]) -> Vec<Parsed> {
     }
     done.push(open.finish());
     for (ordinal, unit) in done.iter_mut().enumerate() {
-        let key = format!("ado:file:{}:{ordinal}", hex::encode(hash));
+        let key = format!("ado:file:{owner}:{}:{ordinal}", hex::encode(hash));
         unit.idempotency = Some(Idempotency { key, body_hash: hash });
     }
     done
@@ -235,6 +230,7 @@ impl Source for Ado {
         let named = files::tenant(scope, options)?;
         let tenant = scope.owner(named.as_deref());
         let reading = Reading { kind: "ado", extensions: &["json", "jsonl", "ndjson"], store, scope, progress };
-        reading.folder(path, |body, hash| units(body, tenant, hash)).await
+        let owner = files::key_owner(scope, named.as_deref());
+        reading.folder(path, |body, hash| units(body, tenant, &owner, hash)).await
     }
 }

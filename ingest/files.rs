@@ -25,6 +25,20 @@ pub fn content_hash(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
+/// A name as a part of an idempotency key, which has room for 512 bytes: a long one counts by its hash.
+pub fn key_part(name: &str) -> String {
+    const NAME_BYTES_MAX: usize = 100;
+    if name.len() <= NAME_BYTES_MAX { name.to_owned() } else { hex::encode(content_hash(name.as_bytes())) }
+}
+
+/// Whose rows a key is about: the same file for two tenants is two files.
+pub fn key_owner(scope: &Scope, named: Option<&str>) -> String {
+    match &scope.tenants {
+        Tenants::One(tenant) => format!("one:{}", key_part(tenant)),
+        Tenants::All => format!("all:{}", key_part(named.unwrap_or_default())),
+    }
+}
+
 /// One reading of files for a source.
 pub struct Reading<'a> {
     /// The source's word, `kind` of its rejects.
@@ -125,7 +139,8 @@ impl Reading<'_> {
     fn unreadable(&self, path: &Path, reason: String) -> Parsed {
         let place = path.display().to_string();
         let body_hash = content_hash(format!("{place}: {reason}").as_bytes());
-        let key = format!("{}:unreadable:{}", self.kind, hex::encode(body_hash));
+        let owner = key_owner(self.scope, None);
+        let key = format!("{}:unreadable:{owner}:{}", self.kind, hex::encode(body_hash));
         Parsed {
             rejects: vec![Reject { kind: self.kind, reason, place: Some(place), body: Vec::new() }],
             idempotency: Some(Idempotency { key, body_hash }),
@@ -172,22 +187,32 @@ fn fits(path: &Path, extensions: &[&str]) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| extensions.contains(&end))
 }
 
-/// The file's body, unpacked by what it begins with.
 fn read(path: &Path) -> std::result::Result<Vec<u8>, String> {
-    let tell = |e: std::io::Error| format!("cannot be read: {e}");
-    let mut head = [0_u8; 4];
-    let mut file = File::open(path).map_err(tell)?;
-    let got = file.read(&mut head).map_err(tell)?;
-    let file = std::io::Cursor::new(head[..got].to_vec()).chain(file);
-    let unpacked: Box<dyn Read> = match head {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(file)),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::stream::read::Decoder::new(file).map_err(tell)?),
-        _ => Box::new(file),
-    };
+    let file = File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
+    unpack(file, BODY_BYTES_MAX).map_err(|e| format!("cannot be read: {e}"))
+}
+
+/// A body, unpacked if it begins as gzip or zstd do; no JSON or YAML begins like that. More than `bytes_max` is refused.
+pub fn unpack(mut packed: impl Read, bytes_max: u64) -> Result<Vec<u8>> {
+    /// Largest window of a zstd frame that is unpacked, as RFC 8878 recommends: 8 MiB.
+    const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+    let tell = |e: std::io::Error| Error::invalid(format!("unpack the body: {e}"));
+    let mut head = Vec::new();
+    packed.by_ref().take(4).read_to_end(&mut head).map_err(tell)?;
+    let whole = std::io::Cursor::new(head.clone()).chain(packed);
     let mut body = Vec::new();
-    unpacked.take(BODY_BYTES_MAX + 1).read_to_end(&mut body).map_err(tell)?;
-    if body.len() as u64 > BODY_BYTES_MAX {
-        return Err(format!("larger than {BODY_BYTES_MAX} bytes"));
+    let taken = match head.as_slice() {
+        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(whole).take(bytes_max + 1).read_to_end(&mut body),
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            let mut decoder = zstd::stream::read::Decoder::new(whole).map_err(tell)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(tell)?;
+            decoder.take(bytes_max + 1).read_to_end(&mut body)
+        }
+        _ => whole.take(bytes_max + 1).read_to_end(&mut body),
+    };
+    taken.map_err(tell)?;
+    if body.len() as u64 > bytes_max {
+        return Err(Error::new(Kind::TooLarge, format!("a body of more than {bytes_max} bytes is not taken")));
     }
     Ok(body)
 }
@@ -222,5 +247,47 @@ mod tests {
         assert_eq!(tenant(&Scope::tenant("a", "x"), &options).unwrap_err().kind(), Kind::Denied);
         assert_eq!(tenant(&Scope::tenant("b", "x"), &options).unwrap().as_deref(), Some("b"));
         assert_eq!(tenant(&Scope::platform("x"), &options).unwrap().as_deref(), Some("b"));
+    }
+
+    async fn count(store: &Store, table: &str) -> usize {
+        let question = format!("SELECT * FROM {table}");
+        let answer = store.query(&Scope::platform("test"), question.as_str(), engine::Limits::default()).await.unwrap();
+        let batches: Vec<_> = futures::TryStreamExt::try_collect(answer.stream).await.unwrap();
+        batches.iter().map(engine::arrow::array::RecordBatch::num_rows).sum()
+    }
+
+    #[tokio::test]
+    async fn the_same_folder_twice_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        // Sources name the tables of lower floors that they write, each for itself.
+        let mut tables = vec![&engine::reject::REJECT];
+        for table in crate::sources::tables() {
+            if !tables.iter().any(|known| known.name == table.name) {
+                tables.push(table);
+            }
+        }
+        let catalogue = engine::Catalogue { tables, ..engine::Catalogue::default() };
+        let ports = engine::Ports {
+            clock: std::sync::Arc::new(engine::WallClock),
+            redactor: std::sync::Arc::new(crate::redact::Secrets::new()),
+        };
+        let store = Store::open(engine::Settings::new(folder.path()), catalogue, ports).await.unwrap();
+        let scope = Scope::platform("test");
+        let options = FileOptions { cluster: Some("lab".to_owned()), ..FileOptions::default() };
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+        for (source, folder, files, counts) in [
+            (&crate::kubernetes::Kubernetes as &dyn crate::Source, "k8s", 14, [("k8s_node", 7), ("k8s_event", 17)]),
+            (&crate::ado::Ado, "ado", 19, [("ado_event", 19), ("ado_push", 1)]),
+        ] {
+            let path = fixtures.join(folder);
+            let read = || source.ingest_path(&store, &scope, &path, &options, &crate::sources::Silent);
+            let (first, second) = (read().await.unwrap(), read().await.unwrap());
+            assert_eq!((first.files, first.rejected, first.repeated), (files, 0, 0), "{:?}", first.notes);
+            assert_eq!((second.files, second.accepted, second.repeated), (files, 0, files), "{:?}", second.notes);
+            for (table, rows) in counts {
+                assert_eq!(count(&store, table).await, rows, "{table}");
+            }
+        }
+        store.close().await.unwrap();
     }
 }

@@ -48,7 +48,8 @@ pub fn objects(body: &[u8], scope: &Scope, cluster: &str) -> Result<Parsed> {
 pub fn units(body: &[u8], scope: &Scope, cluster: &str, key: Option<&str>) -> Vec<Parsed> {
     let mut units = parts(body, Origin { scope, cluster, tenant: None }, FRAME_BYTES);
     if let Some(key) = key {
-        number(&mut units, key, files::content_hash(body));
+        let (cluster, owner) = (files::key_part(cluster), files::key_owner(scope, None));
+        number(&mut units, &format!("k8s:sent:{cluster}:{owner}:{}", files::key_part(key)), files::content_hash(body));
     }
     units
 }
@@ -209,15 +210,11 @@ impl Source for Kubernetes {
             .folder(path, |body, hash| {
                 let origin = Origin { scope, cluster: &cluster, tenant: tenant.as_deref() };
                 let mut units = parts(body, origin, FRAME_BYTES);
-                number(&mut units, &format!("k8s:file:{}:{}", short(&cluster), hex::encode(hash)), hash);
+                let owner = files::key_owner(scope, tenant.as_deref());
+                let key = format!("k8s:file:{}:{owner}:{}", files::key_part(&cluster), hex::encode(hash));
+                number(&mut units, &key, hash);
                 units
             })
             .await
     }
-}
-
-/// A key has room for 512 bytes; a longer name counts by its hash.
-fn short(name: &str) -> String {
-    const NAME_BYTES_MAX: usize = 200;
-    if name.len() <= NAME_BYTES_MAX { name.to_owned() } else { hex::encode(files::content_hash(name.as_bytes())) }
 }

@@ -95,7 +95,7 @@ fn envelopes_of_every_spelling() {
                 "System.Parent": 7, "Microsoft.VSTS.Common.Priority": "2", "Microsoft.VSTS.Scheduling.StoryPoints": 3.5, "System.Tags": "a; b"}}}});
     let body = format!("\u{feff}{pascal}\n");
     let parsed = parse(body.as_bytes());
-    assert_eq!(parsed.idempotency.as_ref().unwrap().key, "ado:s:e:4");
+    assert_eq!(parsed.idempotency.as_ref().unwrap().key, "ado:one:acme:s:e:4");
     check(&rows(&parsed, &ADO_EVENT)[0], json!({"event_type": "workitem.updated", "event_id": "e", "detailed_message": "long",
         "resource_version": "3.1-preview.3", "organization": "acme", "project_id": "p"}));
     check(&rows(&parsed, &ADO_WORK_ITEM)[0], json!({"id": 30, "state": "Active", "assigned_to": null, "parent": 7, "priority": 2,
@@ -142,10 +142,10 @@ fn what_is_no_event_is_told() {
 fn the_key_names_the_delivery() {
     let scope = Scope::platform("test");
     let key = |body: &str, delivery| event(body.as_bytes(), &scope, delivery).unwrap().idempotency.unwrap().key;
-    assert_eq!(key(r#"{"eventType":"x","id":"e","subscriptionId":"s","notificationId":7}"#, Some("d")), "ado:s:e:7");
-    assert_eq!(key(r#"{"eventType":"x","id":"e"}"#, Some("d")), "ado:delivery:d");
+    assert_eq!(key(r#"{"eventType":"x","id":"e","subscriptionId":"s","notificationId":7}"#, Some("d")), "ado:all::s:e:7");
+    assert_eq!(key(r#"{"eventType":"x","id":"e"}"#, Some("d")), "ado:all::delivery:d");
     let bare = key(r#"{"eventType":"x","id":"e"}"#, None);
-    assert!(bare.starts_with("ado:body:"));
+    assert!(bare.starts_with("ado:all::body:"));
     assert_ne!(bare, key(r#"{"eventType":"y","id":"e"}"#, None));
     let long = format!(r#"{{"eventType":"x","id":"{}","subscriptionId":"s"}}"#, "e".repeat(4_000));
     assert!(key(&long, None).len() <= 512);
@@ -163,12 +163,12 @@ fn files_hold_one_event_or_many() {
         (format!("[{one},7]"), 1, 1),
         (String::new(), 0, 1),
     ] {
-        let units = units(body.as_bytes(), "acme", content_hash(body.as_bytes()));
+        let units = units(body.as_bytes(), "acme", "one:acme", content_hash(body.as_bytes()));
         assert_eq!(units.len(), 1);
         assert_eq!((units[0].accepted, units[0].rejects.len()), (accepted, rejected), "{body}");
     }
     let hooked = rows(&parse(format!(" {one}\n").as_bytes()), &ADO_EVENT).remove(0);
-    let filed = rows(&units(one.as_bytes(), "acme", [0; 32])[0], &ADO_EVENT).remove(0);
+    let filed = rows(&units(one.as_bytes(), "acme", "one:acme", [0; 32])[0], &ADO_EVENT).remove(0);
     assert_eq!(hooked["delivery"], filed["delivery"], "the same event by either way is one row");
 }
 

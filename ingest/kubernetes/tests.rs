@@ -180,7 +180,7 @@ fn a_large_body_becomes_several_units_with_keys_of_their_own() {
     assert!(units.len() > 1);
     assert_eq!(units.iter().map(|u| u.accepted).sum::<u64>(), 100);
     let keys: Vec<_> = units.iter().map(|u| u.idempotency.as_ref().unwrap().key.as_str()).collect();
-    assert_eq!(&keys[..2], ["key:0", "key:1"]);
+    assert_eq!(&keys[..2], ["k8s:sent:lab:all::key:0", "k8s:sent:lab:all::key:1"]);
 }
 
 #[test]
