@@ -12,6 +12,8 @@ pub mod idioms;
 pub mod information;
 pub mod install;
 pub mod json;
+pub mod json_column;
+pub mod json_places;
 pub mod lateral;
 pub mod limit;
 pub mod names;
@@ -27,6 +29,7 @@ pub mod session;
 pub mod spelling;
 pub mod time;
 pub mod time_format;
+pub mod time_kernels;
 pub mod types;
 
 pub use install::install;

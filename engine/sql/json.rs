@@ -3,17 +3,18 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use serde_json::value::RawValue;
 
 use crate::sql::functions::FunctionDoc;
-use crate::sql::path::{self, Step};
+use crate::sql::json_column::{Column, OrderedKeys};
+use crate::sql::json_places::{At, Keys, Paths};
+use crate::sql::path::{self, Step, is_container, kind_of};
+use crate::sql::types::is_text;
 
 /// What a function makes of the values that its paths lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,17 +45,6 @@ enum Make {
     Type,
     /// Whether the text is JSON.
     Valid,
-}
-
-/// How the arguments behind the document are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Keys {
-    /// A key, an index, or a path that starts with `$`; several are followed one after the other.
-    Chain,
-    /// Every argument is a path from the root.
-    Paths,
-    /// The arguments say nothing about where to look (`from_json`'s shape).
-    Ignored,
 }
 
 /// One JSON function.
@@ -138,7 +128,7 @@ const ENTRIES: &[Entry] = &[
         "json_contains_path",
         &[],
         Make::ContainsPath,
-        Keys::Paths,
+        Keys::OneOrAll,
         "json_contains_path(json, 'one' | 'all', path …)",
         "Whether there is a value at one, or at all, of the paths.",
         "json_contains_path(Tags, 'all', '$.team', '$.env')",
@@ -319,14 +309,6 @@ impl ScalarUDFImpl for Json {
     }
 }
 
-fn is_text(kind: &DataType) -> bool {
-    match kind {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, value) => is_text(value),
-        _ => false,
-    }
-}
-
 impl Json {
     fn result(&self) -> DataType {
         match self.make {
@@ -343,7 +325,9 @@ impl Json {
         let rows = documents.len();
         let documents = cast(documents, &DataType::Utf8)?;
         let documents = documents.as_string::<i32>();
-        let Some(mut paths) = Paths::new(self, keys, rows)? else { return Ok(new_null_array(&self.result(), rows)) };
+        let Some(mut paths) = Paths::new(self.keys, keys, rows)? else {
+            return Ok(new_null_array(&self.result(), rows));
+        };
         let mut out = Column::new(&self.result(), rows);
         for row in 0..rows {
             let at = if documents.is_valid(row) { paths.row(row) } else { None };
@@ -399,21 +383,6 @@ impl Json {
     }
 }
 
-fn is_container(value: &RawValue) -> bool {
-    matches!(value.get().as_bytes().first(), Some(b'{' | b'['))
-}
-
-fn kind_of(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
-        Some(b'{') => "object",
-        Some(b'[') => "array",
-        Some(b'"') => "string",
-        Some(b't' | b'f') => "boolean",
-        Some(b'n') => "null",
-        _ => "number",
-    }
-}
-
 /// The elements of the array that was found, or of all that a wildcard found.
 fn elements<'a>(first: &'a RawValue, steps: &[Step], found: &[&'a RawValue]) -> Option<Vec<&'a RawValue>> {
     if steps.contains(&Step::Every) { Some(found.to_vec()) } else { serde_json::from_str(first.get()).ok() }
@@ -423,160 +392,5 @@ fn unquote(text: &str) -> std::borrow::Cow<'_, str> {
     match text.trim_start().starts_with('"') {
         true => serde_json::from_str::<String>(text).map_or(text.into(), Into::into),
         false => text.into(),
-    }
-}
-
-/// An object's keys in the order of the document.
-struct OrderedKeys(Vec<String>);
-
-impl<'de> serde::Deserialize<'de> for OrderedKeys {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct KeysOnly;
-        impl<'de> serde::de::Visitor<'de> for KeysOnly {
-            type Value = OrderedKeys;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<OrderedKeys, A::Error> {
-                let mut keys = Vec::new();
-                while let Some((key, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
-                    keys.push(key);
-                }
-                Ok(OrderedKeys(keys))
-            }
-        }
-        deserializer.deserialize_map(KeysOnly)
-    }
-}
-
-/// Where to look in one document.
-#[derive(Debug, Default)]
-struct At {
-    paths: Vec<Vec<Step>>,
-    /// One of the paths is enough.
-    one: bool,
-}
-
-/// The places of every row; read once where the keys are constants.
-struct Paths<'a> {
-    function: &'a Json,
-    columns: Vec<ArrayRef>,
-    constant: bool,
-    current: Option<At>,
-}
-
-impl<'a> Paths<'a> {
-    /// `None` if a constant path is NULL or no path: every row is NULL.
-    fn new(function: &'a Json, keys: &[ColumnarValue], rows: usize) -> Result<Option<Paths<'a>>> {
-        let constant = keys.iter().all(|key| matches!(key, ColumnarValue::Scalar(_)));
-        let columns: Vec<ArrayRef> =
-            keys.iter().map(|key| key.to_array(if constant { 1 } else { rows })).collect::<Result<_>>()?;
-        let mut paths = Paths { function, columns, constant, current: None };
-        if constant {
-            paths.current = paths.read(0);
-            if paths.current.is_none() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(paths))
-    }
-
-    fn row(&mut self, row: usize) -> Option<&At> {
-        if !self.constant {
-            self.current = self.read(row);
-        }
-        self.current.as_ref()
-    }
-
-    fn read(&self, row: usize) -> Option<At> {
-        let mut at = At::default();
-        if self.function.keys == Keys::Ignored {
-            return Some(at);
-        }
-        let mut keys: Vec<Vec<Step>> = Vec::new();
-        for (position, column) in self.columns.iter().enumerate() {
-            if column.is_null(row) {
-                return None;
-            }
-            if let Some(indexes) = column.as_primitive_opt::<Int64Type>() {
-                keys.push(vec![Step::Index(indexes.value(row))]);
-                continue;
-            }
-            let text = column.as_string_opt::<i32>()?.value(row);
-            if self.function.make == Make::ContainsPath && position == 0 {
-                at.one = text.eq_ignore_ascii_case("one");
-                continue;
-            }
-            let is_key = self.function.keys == Keys::Chain && !text.starts_with(['$', '{']);
-            keys.push(if is_key { vec![Step::Key(text.to_owned())] } else { path::parse(text)? });
-        }
-        at.paths = match self.function.keys {
-            Keys::Chain => vec![keys.concat()],
-            Keys::Paths | Keys::Ignored => keys,
-        };
-        Some(at)
-    }
-}
-
-/// A result column of one of the four shapes.
-enum Column {
-    Text(StringBuilder),
-    Bool(BooleanBuilder),
-    Int(Int64Builder),
-    List(ListBuilder<StringBuilder>),
-}
-
-impl Column {
-    fn new(kind: &DataType, rows: usize) -> Column {
-        match kind {
-            DataType::Boolean => Column::Bool(BooleanBuilder::with_capacity(rows)),
-            DataType::Int64 => Column::Int(Int64Builder::with_capacity(rows)),
-            DataType::List(_) => Column::List(ListBuilder::with_capacity(StringBuilder::new(), rows)),
-            _ => Column::Text(StringBuilder::with_capacity(rows, rows * 16)),
-        }
-    }
-
-    fn null(&mut self) {
-        match self {
-            Column::Text(builder) => builder.append_null(),
-            Column::Bool(builder) => builder.append_null(),
-            Column::Int(builder) => builder.append_null(),
-            Column::List(builder) => builder.append_null(),
-        }
-    }
-
-    fn text(&mut self, value: Option<&str>) {
-        if let Column::Text(builder) = self {
-            builder.append_option(value);
-        }
-    }
-
-    fn bool(&mut self, value: bool) {
-        if let Column::Bool(builder) = self {
-            builder.append_value(value);
-        }
-    }
-
-    fn int(&mut self, value: Option<i64>) {
-        if let Column::Int(builder) = self {
-            builder.append_option(value);
-        }
-    }
-
-    fn list<'v>(&mut self, values: impl Iterator<Item = Option<std::borrow::Cow<'v, str>>>) {
-        if let Column::List(builder) = self {
-            builder.append_value(values);
-        }
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            Column::Text(mut builder) => Arc::new(builder.finish()),
-            Column::Bool(mut builder) => Arc::new(builder.finish()),
-            Column::Int(mut builder) => Arc::new(builder.finish()),
-            Column::List(mut builder) => Arc::new(builder.finish()),
-        }
     }
 }

@@ -112,6 +112,23 @@ pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whether a value is an object or an array.
+pub fn is_container(value: &RawValue) -> bool {
+    matches!(value.get().as_bytes().first(), Some(b'{' | b'['))
+}
+
+/// The JSON type of a value.
+pub fn kind_of(value: &RawValue) -> &'static str {
+    match value.get().as_bytes().first() {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        _ => "number",
+    }
+}
+
 /// Follows the steps; what lies beside the path is checked and skipped.
 struct Walk<'s, 'f, 'a> {
     steps: &'s [Step],

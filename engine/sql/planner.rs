@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use crate::sql::arithmetic::{Arithmetic, is_exact};
 use crate::sql::decimal::Op;
 use crate::sql::json;
+use crate::sql::types::is_text;
 
 /// Plans the operators and field accesses that the stock planner does not know or computes unchecked.
 #[derive(Debug)]
@@ -53,14 +54,6 @@ impl ExprPlanner for Planner {
             _ => return Ok(PlannerResult::Original(raw)),
         };
         Ok(PlannerResult::Planned(json::get_text().call(vec![raw.expr, key])))
-    }
-}
-
-fn is_text(kind: &DataType) -> bool {
-    match kind {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, value) => is_text(value),
-        _ => false,
     }
 }
 

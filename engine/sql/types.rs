@@ -59,3 +59,12 @@ fn custom_type(name: &str, sizes: &[String]) -> Option<DataType> {
         _ => None,
     }
 }
+
+/// Whether a type is text, plain or dictionary-encoded.
+pub(crate) fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, value) => is_text(value),
+        _ => false,
+    }
+}
