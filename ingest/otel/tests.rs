@@ -14,6 +14,7 @@ use super::*;
 mod files;
 mod logs;
 mod metrics;
+mod sdk;
 mod spans;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
