@@ -30,5 +30,6 @@ pub fn check(name: &str, got: &str) {
 #[test]
 fn the_sql_reference_is_as_documented() {
     let ground = Ground::new();
+    crate::slt::ingest_fixtures(&ground);
     check("tables.md", &ground.run(&["tables", "--format", "markdown"]).ok().stdout);
 }

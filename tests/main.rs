@@ -11,4 +11,5 @@ mod kill;
 mod slt;
 mod stop;
 mod store_s3;
+mod tenancy;
 mod tidy;

@@ -223,7 +223,7 @@ fn declared<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
 fn what_is_declared_is_registered() {
     let registers = register_text();
     let mut findings = Findings::default();
-    for (_, path) in sources() {
+    for (_, path) in product() {
         for line in without_tests(&read(&path)).lines() {
             for kind in ["Table", "View", "StateTable"] {
                 if let Some(name) = declared(line, kind).filter(|name| !has_word(&registers, name)) {
@@ -241,9 +241,32 @@ fn what_is_declared_is_registered() {
     findings.none();
 }
 
-/// The source before its test module, which by custom is the last thing in a file.
+/// The source before its test module, which by custom is the last thing in a file. (`mod tests;` may stand at the top.)
 fn without_tests(source: &str) -> &str {
-    &source[..source.find("#[cfg(test)]").unwrap_or(source.len())]
+    let mut marks = source.match_indices("#[cfg(test)]").map(|(at, _)| at);
+    let inline = marks.find(|at| source[*at..].find('{') < source[*at..].find(';'));
+    &source[..inline.unwrap_or(source.len())]
+}
+
+/// Whether a file is compiled for tests only: by its name, or because its parent says so.
+fn is_test(path: &Path) -> bool {
+    if path.with_extension("").components().any(|part| part.as_os_str() == "tests") {
+        return true;
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().expect("a file lies in a folder");
+    let parents = [folder.with_extension("rs"), folder.join("lib.rs")];
+    parents.iter().filter_map(|parent| fs::read_to_string(parent).ok()).any(|parent| {
+        let mut lines = parent.lines().map(str::trim).peekable();
+        std::iter::from_fn(|| lines.next().map(|line| (line, lines.peek().copied()))).any(|(line, next)| {
+            line == "#[cfg(test)]" && next.is_some_and(|next| next.ends_with(&format!("mod {stem};")))
+        })
+    })
+}
+
+/// Sources that are part of the binary.
+fn product() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    sources().into_iter().filter(|(_, path)| !is_test(path))
 }
 
 /// The string literals that follow `Column::new(` up to its closing bracket: name and doc.
@@ -274,7 +297,7 @@ fn columns(source: &str) -> Vec<(String, Option<String>)> {
 fn columns_are_documented_and_spelled_one_way() {
     let mut findings = Findings::default();
     let mut spellings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (_, path) in sources() {
+    for (_, path) in product() {
         for (name, doc) in columns(without_tests(&read(&path))) {
             if doc.is_none() {
                 findings.add(&path, format!("column {name} has no sentence of documentation"));
@@ -342,7 +365,7 @@ fn code_has_no_loose_ends() {
             }
         }
     }
-    for (_, path) in sources() {
+    for (_, path) in product() {
         let source = read(&path);
         for (number, line) in without_tests(&source).lines().enumerate().filter(|(_, line)| line.contains(".unwrap()"))
         {

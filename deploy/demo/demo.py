@@ -119,10 +119,20 @@ def send_events(server):
     return f"{sent} events"
 
 
+def send_objects(server):
+    sent = 0
+    for path in sorted(path for place in KUBERNETES for path in (place.iterdir() if place.is_dir() else [place])):
+        if path.suffix in (".json", ".yaml"):
+            kind = "application/json" if path.suffix == ".json" else "application/yaml"
+            server.post("/ingest/k8s?cluster=demo", path.read_bytes(), kind)
+            sent += 1
+    return f"{sent} lists and objects"
+
+
 def fill(server):
     steps = [
         ("cost", "stellwerk ingest cost", lambda: server.ingest("cost", [COST])),
-        ("Kubernetes", "stellwerk ingest k8s", lambda: server.ingest("k8s", KUBERNETES, "--cluster", "demo")),
+        ("Kubernetes", "POST /ingest/k8s", lambda: send_objects(server)),
         ("Azure DevOps", "POST /hooks/ado", lambda: send_events(server)),
         ("OpenTelemetry", "POST /v1/traces, /v1/logs, /v1/metrics", lambda: send_telemetry(server)),
     ]
@@ -165,9 +175,11 @@ def main():
             print(f"Stellwerk serves on {server.address}, embedded default: Lance on local disk, SQLite, no other process.\n")
             fill(server)
             report(server)
-            print(f"\n{time.monotonic() - begun:.1f} s from the first start to the last answer. Go on from here:\n")
-            print(f"  curl -s {server.address}/sql -H \"Authorization: Bearer $(cat {server.data}/bootstrap.key)\" -d 'SELECT count(*) FROM otel_span'")
-            print(f"  {chosen.binary} sql --data {server.data}")
+            print(f"\n{time.monotonic() - begun:.1f} s from the first start to the last answer, at {server.address}; the key is in {server.data}/bootstrap.key.")
+            if keep or not chosen.exit:
+                print("Go on from here:\n")
+                print(f"  curl -s {server.address}/sql -H \"Authorization: Bearer $(cat {server.data}/bootstrap.key)\" -d 'SELECT count(*) FROM otel_span'")
+                print(f"  {chosen.binary} sql --data {server.data}")
             if not chosen.exit:
                 print("\nCtrl-C stops it" + ("." if keep else " and removes its folder (--data DIR keeps it)."))
                 sys.stdout.flush()

@@ -82,6 +82,9 @@ pub fn plan(path: &Path, export: Option<&str>) -> Result<Plan> {
         plan.runs.push(of_period(&folder, files, export));
     }
     plan.runs.sort_by_key(|run| run.submitted);
+    if plan.runs.is_empty() && metadata.is_file() {
+        return Err(Error::invalid(format!("{}: is no manifest of a cost export", path.display())));
+    }
     if plan.runs.is_empty() {
         plan.notes.push(format!("{}: no manifest.json and no file that ends in {}", path.display(), FILE_ENDS.join(", ")));
     }
@@ -92,7 +95,17 @@ impl Plan {
     fn add_manifest(&mut self, path: &Path, taken: &mut HashSet<PathBuf>) {
         match Manifest::read(path) {
             Ok(None) => {}
-            Err(reason) => self.notes.push(format!("{}: {reason}", path.display())),
+            // Its files are no runs of their own, and nobody knows what they replace.
+            Err(reason) => self.runs.push(Planned {
+                export: full_name(path),
+                run_id: Some("unreadable manifest".to_owned()),
+                submitted: None,
+                period: None,
+                hint: None,
+                rows: None,
+                parts: Err(Unfit::Refused(reason)),
+                path: path.to_path_buf(),
+            }),
             Ok(Some(manifest)) => {
                 let parts = manifest.parts(path);
                 taken.extend(parts.iter().flatten().map(|part| part.path.clone()));

@@ -18,8 +18,8 @@ pub fn run(suite: &Path) -> Option<Tally> {
         let field = |names: &[&str]| names.iter().find_map(|name| event[*name].as_str().map(str::to_owned));
         // One sample of the documentation has its type in `eventId`, one captured event is in PascalCase.
         let kind = field(&["eventType", "EventType", "eventId"]).unwrap_or_default();
-        let id = field(&["id", "Id"]).unwrap_or_else(|| text.clone());
-        expected.entry(kind).or_default().insert(id);
+        // One event may be delivered in several forms; the same body again is the same delivery.
+        expected.entry(kind).or_default().insert(event.to_string());
     }
     let mut tally = Tally::default();
     let ground = Ground::new();
