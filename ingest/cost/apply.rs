@@ -206,7 +206,7 @@ impl Applying<'_> {
             let mut rows = Rows::new(&REJECT);
             rejects.iter().for_each(|reject| reject.write(tenant, &mut rows));
             frame.push_rows(&mut rows);
-            let key = format!("cost:{}:{}:{at}", entry.export, entry.run_id);
+            let key = format!("{tenant}:{}:{}:{at}", entry.export, entry.run_id);
             let body_hash = Sha256::digest(&key).into();
             let key = format!("cost:{}", hex::encode(body_hash));
             frame.idempotency = Some(Idempotency { key, body_hash });
@@ -309,7 +309,7 @@ fn summary_of(label: &str, run: &Planned, read: ReadRun, before: &[SeenRun]) -> 
     if read.rejected > 0 {
         notes.push(format!("{label}: {} rows did not parse; they are in `reject`", read.rejected));
     }
-    Summary { files, accepted: read.accepted, rejected: read.rejected, repeated: 0, notes }
+    Summary { files, accepted: read.accepted, rejected: read.rejected, notes, ..Summary::default() }
 }
 
 /// A file without a run id is known by its bytes; several by theirs together.

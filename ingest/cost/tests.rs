@@ -104,7 +104,7 @@ async fn an_older_run_that_arrives_late_replaces_nothing() {
     let late = house.ingest(&run(0)).await.unwrap();
     assert!(late.notes[0].contains("is newer"), "{:?}", late.notes);
     assert_eq!(house.ask(STATE).await, before);
-    assert_eq!(house.ask("SELECT state, row_count FROM cost_run ORDER BY run_id").await, ["superseded|0", "applied|100"]);
+    assert_eq!(house.ask("SELECT state, row_count FROM cost_run ORDER BY run_id").await, ["superseded|0", "applied|102"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
