@@ -159,8 +159,9 @@ fn machine() -> serde_json::Value {
             .map(|(_, value)| value.trim().to_owned());
         line.unwrap_or_else(|| "unknown".to_owned())
     };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    json!({"cores": cores, "cpu": field("/proc/cpuinfo", "model name"), "memory": field("/proc/meminfo", "MemTotal"), "os": std::env::consts::OS})
+    json!({"cores": cores, "cpu": field("/proc/cpuinfo", "model name"), "memory": field("/proc/meminfo", "MemTotal"), "os": std::env::consts::OS, "load_average_at_the_end": load.split(' ').next()})
 }
 
 fn commit() -> String {

@@ -9,6 +9,7 @@ mod golden;
 mod harness;
 mod kill;
 mod slt;
+mod state_postgres;
 mod stop;
 mod store_s3;
 mod tenancy;

@@ -42,6 +42,8 @@ fn normal_text(text: &str) -> String {
         return format!("{}T{clock}Z", &text[..10]);
     }
     match text {
+        // The expected answers divide by zero in floats; the ledger says NULL, written as nothing.
+        "nan" | "NaN" => String::new(),
         "True" | "TRUE" => "true".to_owned(),
         "False" | "FALSE" => "false".to_owned(),
         _ => text.to_owned(),
