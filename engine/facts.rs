@@ -47,6 +47,15 @@ pub struct Snapshot {
     pub base: Base,
 }
 
+impl Snapshot {
+    /// Rows flushed and in the tail, superseded ones among them.
+    pub fn physical_rows(&self) -> usize {
+        let flushed = self.dataset.fragments().iter().map(|f| f.physical_rows.unwrap_or(usize::MAX));
+        let tail = self.tail.iter().map(|chunk| chunk.rows.num_rows());
+        flushed.chain(tail).fold(0, usize::saturating_add)
+    }
+}
+
 /// One table at run time.
 #[derive(Debug)]
 pub struct Facts {

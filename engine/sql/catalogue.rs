@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datafusion::catalog::{
@@ -43,6 +44,8 @@ pub struct ScopedSchema {
     state: Arc<State>,
     /// Views that this question names, planned.
     views: RwLock<HashMap<&'static str, Arc<dyn TableProvider>>>,
+    /// Rows in the tables that the question names, superseded ones among them.
+    named_rows: AtomicUsize,
 }
 
 impl std::fmt::Debug for ScopedSchema {
@@ -54,7 +57,12 @@ impl std::fmt::Debug for ScopedSchema {
 impl ScopedSchema {
     /// The catalogue for one question.
     pub fn new(catalogue: &Catalogue, snapshots: BTreeMap<&'static str, Snapshot>, scope: Scope, state: Arc<State>) -> Self {
-        ScopedSchema { catalogue: catalogue.clone(), snapshots, scope, state, views: RwLock::default() }
+        ScopedSchema { catalogue: catalogue.clone(), snapshots, scope, state, views: RwLock::default(), named_rows: AtomicUsize::new(0) }
+    }
+
+    /// Rows in the tables that were named so far: how large the question can be.
+    pub fn named_rows(&self) -> usize {
+        self.named_rows.load(Ordering::Relaxed)
     }
 
     /// As DataFusion wants it.
@@ -100,6 +108,7 @@ impl ScopedSchema {
 
     fn provider(&self, name: &str, bound: Bound) -> Option<Arc<dyn TableProvider>> {
         if let Some(snapshot) = self.snapshots.get(name) {
+            self.named_rows.fetch_add(snapshot.physical_rows(), Ordering::Relaxed);
             return Some(Arc::new(FactProvider::new(snapshot.clone(), self.scope.clone(), bound)));
         }
         let state_table = self.catalogue.state_tables.iter().find(|t| t.name == name);
