@@ -156,7 +156,9 @@ impl Check {
         for name in header {
             let known = focus.iter().find(|c| c.name.eq_ignore_ascii_case(name));
             match known {
-                Some(column) if column.name != name => found.push((SPELLING, format!("{name}: FOCUS writes {}", column.name))),
+                Some(column) if column.name != name => {
+                    found.push((SPELLING, format!("{name}: FOCUS writes {}", column.name)))
+                }
                 Some(column) if !column.is_in(self.version) => found.push((OTHER_VERSION, name.clone())),
                 None if !name.starts_with("x_") => found.push((CUSTOM, name.clone())),
                 _ => {}
@@ -189,7 +191,8 @@ impl Check {
             }
         }
         self.conditions = conditions;
-        self.kept_columns = (0..schema.fields().len()).filter(|at| kept.contains(schema.field(*at).name().as_str())).collect();
+        self.kept_columns =
+            (0..schema.fields().len()).filter(|at| kept.contains(schema.field(*at).name().as_str())).collect();
         Ok(())
     }
 

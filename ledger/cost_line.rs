@@ -22,7 +22,8 @@ const X_SET: Column = Column::new(
 .required();
 const X_RUN: Column = Column::new("x_source_run_id", Type::Name, "Run that delivered the row; see `cost_run`.");
 const X_ROW: Column = Column::new("x_source_row", Type::Int, "Row of the run, counted from 1 over all of its files.");
-const X_SCHEMA: Column = Column::new("x_source_schema", Type::Name, "Form in which it came: `FOCUS 1.2`, `Azure ActualCost` …");
+const X_SCHEMA: Column =
+    Column::new("x_source_schema", Type::Name, "Form in which it came: `FOCUS 1.2`, `Azure ActualCost` …");
 const X_RAW: Column = Column::new(
     "x_raw",
     Type::Json,
@@ -39,16 +40,28 @@ pub const PLATFORM: [Column; 21] = [
     X_TENANT,
     Column::new("x_org_unit", Type::Name, "Organisational unit that pays."),
     Column::new("x_project", Type::Name, "Project."),
-    Column::new("x_app", Type::Name, "Application; from the tag `application`, `app` or `service` where the file has no such column."),
+    Column::new(
+        "x_app",
+        Type::Name,
+        "Application; from the tag `application`, `app` or `service` where the file has no such column.",
+    ),
     Column::new("x_component", Type::Name, "Component of the application."),
-    Column::new("x_env", Type::Name, "Environment; from the tag `environment` or `env` where the file has no such column."),
+    Column::new(
+        "x_env",
+        Type::Name,
+        "Environment; from the tag `environment` or `env` where the file has no such column.",
+    ),
     Column::new("x_cost_center", Type::Name, "Cost centre; from the tag `cost_center`, `cost-center` or `CostCenter`."),
     Column::new("x_owner", Type::Name, "Owner; from the tag `owner` or `team` where the file has no such column."),
     Column::new("x_cluster", Type::Name, "Kubernetes cluster."),
     Column::new("x_namespace", Type::Name, "Kubernetes namespace."),
     Column::new("x_workload", Type::Name, "Kubernetes workload."),
     Column::new("x_pod", Type::Text, "Kubernetes pod."),
-    Column::new("x_model", Type::Name, "Model of an AI charge; from `SkuPriceDetails` (`ModelId`) where the file has no such column."),
+    Column::new(
+        "x_model",
+        Type::Name,
+        "Model of an AI charge; from `SkuPriceDetails` (`ModelId`) where the file has no such column.",
+    ),
     Column::new(
         "x_charge_id",
         Type::Text,
@@ -58,7 +71,11 @@ pub const PLATFORM: [Column; 21] = [
     X_ROW,
     X_SCHEMA,
     X_SET,
-    Column::new("x_estimate", Type::Bool, "False: billed by the provider. True: computed here, to be replaced by the bill."),
+    Column::new(
+        "x_estimate",
+        Type::Bool,
+        "False: billed by the provider. True: computed here, to be replaced by the bill.",
+    ),
     X_RAW,
     X_EXTRA,
 ];

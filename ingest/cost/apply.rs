@@ -232,7 +232,8 @@ impl Applying<'_> {
     }
 
     async fn append(&self, frame: Frame) -> Result<()> {
-        let reading = Reading { kind: "cost", extensions: &[], store: self.store, scope: self.scope, progress: self.progress };
+        let reading =
+            Reading { kind: "cost", extensions: &[], store: self.store, scope: self.scope, progress: self.progress };
         reading.append(frame).await.map(|_| ())
     }
 }
@@ -268,7 +269,8 @@ fn send_all(parser: &mut Parser, promised: Option<u64>, sender: &mpsc::Sender<Re
                     }
                     _ if parser.accepted == 0 && parser.rejected > 0 => {
                         let first = parser.take_rejects().into_iter().next();
-                        let why = first.map_or_else(String::new, |r| format!("{}: {}", r.place.unwrap_or_default(), r.reason));
+                        let why = first
+                            .map_or_else(String::new, |r| format!("{}: {}", r.place.unwrap_or_default(), r.reason));
                         Error::invalid(format!("none of its {rows} rows parses; the first: {why}"))
                     }
                     _ => return None,
@@ -317,7 +319,8 @@ async fn hash_of(parts: Vec<Part>) -> Result<String> {
     let hashed = tokio::task::spawn_blocking(move || {
         let mut whole = Sha256::new();
         for part in &parts {
-            let one = hash_file(&part.path).map_err(|e| Error::unavailable(&format!("read {}", part.path.display()), e))?;
+            let one =
+                hash_file(&part.path).map_err(|e| Error::unavailable(&format!("read {}", part.path.display()), e))?;
             if parts.len() == 1 {
                 return Ok(hex::encode(one));
             }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use engine::Table;
 use engine::arrow::array::{
     ArrayRef, BooleanBuilder, Int8Builder, Int64Builder, RecordBatch, StringBuilder, new_null_array,
 };
-use engine::Table;
 use engine::table::OP_REPLACE;
 
 use super::column::{Names, Parsed, Sink, constant};
@@ -154,7 +154,8 @@ impl Builder {
         let mut inexact = Vec::new();
         for (sink, parsed) in self.sinks.iter_mut().zip(&mut self.parsed) {
             let name = self.table.columns[sink.column].name;
-            let (value, exact) = sink.parse(cells.cell(sink.cell)).map_err(|(text, why)| format!("{name}: `{text}` {why}"))?;
+            let (value, exact) =
+                sink.parse(cells.cell(sink.cell)).map_err(|(text, why)| format!("{name}: `{text}` {why}"))?;
             *parsed = value;
             if !exact {
                 inexact.push((name, cells.cell(sink.cell).unwrap_or_default()));
@@ -222,8 +223,9 @@ impl Builder {
             labels.finish().into_iter().for_each(|(name, array)| own(name, array));
         }
         let filled = arrays.into_iter().zip(table.columns);
-        let mut columns: Vec<ArrayRef> =
-            filled.map(|(array, column)| array.unwrap_or_else(|| new_null_array(&column.kind.arrow(), count))).collect();
+        let mut columns: Vec<ArrayRef> = filled
+            .map(|(array, column)| array.unwrap_or_else(|| new_null_array(&column.kind.arrow(), count)))
+            .collect();
         columns.push(Arc::new(self.op.finish()));
         self.bytes = 0;
         RecordBatch::try_new(table.batch_schema(), columns).expect("the builders follow the table's schema")
@@ -271,7 +273,8 @@ impl Builder {
         self.set.append(Some(&total.name));
         self.op.append_null();
         append_object(&mut self.raw, inexact.iter().map(|(name, text)| (*name, *text)));
-        let extras = self.layout.extras.iter().filter_map(|(name, at)| cells.cell(*at).map(|text| (name.as_str(), text)));
+        let extras =
+            self.layout.extras.iter().filter_map(|(name, at)| cells.cell(*at).map(|text| (name.as_str(), text)));
         self.bytes += append_object(&mut self.extra, extras);
         if let Some(identity) = &mut self.identity {
             identity.append(cells, &total.tenant, &self.origin.export, period);

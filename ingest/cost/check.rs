@@ -82,7 +82,10 @@ mod tests {
         println!("{report}");
         assert_eq!((report.version.as_str(), report.rows, report.is_conformant()), ("1.0", 1000, false));
         let failed = |id: &str| report.rule(id).filter(|r| r.state == State::Failed).map_or(0, |r| r.count);
-        assert_eq!((failed("ContractedCost-not-null"), failed("custom-columns-prefix"), failed("ServiceName-C-005-C")), (7, 1, 1));
+        assert_eq!(
+            (failed("ContractedCost-not-null"), failed("custom-columns-prefix"), failed("ServiceName-C-005-C")),
+            (7, 1, 1)
+        );
         assert_eq!(report.rule("BilledCost-not-null").unwrap().state, State::Passed);
         assert!(report.count(State::Skipped) < 20);
     }
@@ -103,7 +106,10 @@ mod tests {
         let places = |id: &str| report.rule(id).unwrap().examples.clone();
         assert_eq!(places("BilledCost-type"), ["a.csv line 2: BilledCost: `NaN` is not a number"]);
         assert_eq!(places("rows-readable"), ["a.csv line 4: has 1 cells where the header has 3"]);
-        assert_eq!((places("ChargeCategory-allowed"), places("Tags-key-value")), (vec!["row 2".to_owned()], vec!["row 2".to_owned()]));
+        assert_eq!(
+            (places("ChargeCategory-allowed"), places("Tags-key-value")),
+            (vec!["row 2".to_owned()], vec!["row 2".to_owned()])
+        );
         assert_eq!(places("column-names-spelling"), ["chargecategory: FOCUS writes ChargeCategory"]);
         assert_eq!(places("CostAndUsage-ServiceName-present"), ["no column ServiceName"]);
         assert!(check_file(&path, Some("7")).await.is_err());

@@ -155,7 +155,22 @@ mod tests {
 
     #[test]
     fn what_is_no_number_or_too_large_is_refused() {
-        for text in ["", " ", "NaN", "Infinity", "-inf", "1,5", "$10", "1.2.3", "e5", "1e", "--1", "0x1", ".", "1e9999999999999999999"] {
+        for text in [
+            "",
+            " ",
+            "NaN",
+            "Infinity",
+            "-inf",
+            "1,5",
+            "$10",
+            "1.2.3",
+            "e5",
+            "1e",
+            "--1",
+            "0x1",
+            ".",
+            "1e9999999999999999999",
+        ] {
             assert_eq!(parse(text), Err("is not a number"), "{text}");
         }
         for text in ["100000000000000000000", "1e20", "99999999999999999999.9999999999999999995", "1e300"] {

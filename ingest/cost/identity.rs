@@ -12,9 +12,25 @@ use super::layout::Layout;
 /// What identifies a charge within its export and billing period. Costs, quantities and the invoice are not among it:
 /// they change from delivery to delivery.
 const KEYS: [&str; 19] = [
-    "BillingAccountId", "SubAccountId", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory", "ChargeClass",
-    "ChargeDescription", "ResourceId", "AllocatedResourceId", "ServiceName", "SkuId", "SkuPriceId", "SkuMeter", "RegionId",
-    "AvailabilityZone", "PricingCategory", "CommitmentDiscountId", "CommitmentDiscountStatus", "ConsumedUnit",
+    "BillingAccountId",
+    "SubAccountId",
+    "ChargePeriodStart",
+    "ChargePeriodEnd",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ResourceId",
+    "AllocatedResourceId",
+    "ServiceName",
+    "SkuId",
+    "SkuPriceId",
+    "SkuMeter",
+    "RegionId",
+    "AvailabilityZone",
+    "PricingCategory",
+    "CommitmentDiscountId",
+    "CommitmentDiscountStatus",
+    "ConsumedUnit",
 ];
 
 /// Computes `x_charge_id`.

@@ -42,7 +42,13 @@ fn read(b: &[u8]) -> Option<Instant> {
     if let Some((b'T' | b't' | b' ', clock)) = rest.split_first() {
         let (hms, tail) = clock.split_at_checked(8).or_else(|| clock.split_at_checked(5))?;
         let (hour, minute) = (number(&hms[..2])?, number(&hms[3..5])?);
-        let second = if hms.len() == 8 && hms[5] == b':' { number(&hms[6..])? } else if hms.len() == 5 { 0 } else { return None };
+        let second = if hms.len() == 8 && hms[5] == b':' {
+            number(&hms[6..])?
+        } else if hms.len() == 5 {
+            0
+        } else {
+            return None;
+        };
         if hms[2] != b':' || hour > 24 || minute > 59 || second > 60 || (hour == 24 && minute + second > 0) {
             return None;
         }
@@ -138,8 +144,14 @@ mod tests {
     fn times_are_read_in_every_form_that_files_use() {
         let may = parse("2026-05-01").unwrap();
         for text in [
-            "2026-05-01T00:00:00Z", "2026-05-01 00:00:00", "2026-05-01T00:00", "2026-05-01T00:00:00.0000000Z",
-            "2026-05-01T02:00:00+02:00", "2026-04-30T19:00:00-0500", "2026-04-30T24:00:00Z", "2026-05-01 00:00:00 UTC",
+            "2026-05-01T00:00:00Z",
+            "2026-05-01 00:00:00",
+            "2026-05-01T00:00",
+            "2026-05-01T00:00:00.0000000Z",
+            "2026-05-01T02:00:00+02:00",
+            "2026-04-30T19:00:00-0500",
+            "2026-04-30T24:00:00Z",
+            "2026-05-01 00:00:00 UTC",
         ] {
             assert_eq!(parse(text), Ok(may), "{text}");
         }
@@ -152,7 +164,18 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "5/1/25", "2026-02-30", "2026-13-01", "2026-05-01T25:00:00", "2026-05-01Tx", "20260501", "2026-05-01T00:00:00.", "2026-05-01T00:00:00+99:00", "2026-05-01T00:00:00é"] {
+        for text in [
+            "",
+            "5/1/25",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-05-01T25:00:00",
+            "2026-05-01Tx",
+            "20260501",
+            "2026-05-01T00:00:00.",
+            "2026-05-01T00:00:00+99:00",
+            "2026-05-01T00:00:00é",
+        ] {
             assert_eq!(parse(text), Err(NO_TIME), "{text}");
         }
     }

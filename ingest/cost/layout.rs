@@ -69,7 +69,8 @@ impl Header {
         let mut seen = HashMap::new();
         for (at, name) in lower.iter().enumerate() {
             if let Some(first) = seen.insert(name.as_str(), at) {
-                let message = format!("column {} appears twice: it is column {} and column {}", names[at], first + 1, at + 1);
+                let message =
+                    format!("column {} appears twice: it is column {} and column {}", names[at], first + 1, at + 1);
                 return Err(Error::invalid(message));
             }
         }
@@ -86,7 +87,9 @@ fn clean(name: &str, at: usize) -> String {
     let name = name.trim().trim_matches('\u{feff}').trim();
     let inner = name.strip_suffix(')').and_then(|n| n.rsplit_once('(')).map(|(_, inner)| inner.trim());
     match inner {
-        Some(inner) if !inner.is_empty() && inner.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => inner.to_owned(),
+        Some(inner) if !inner.is_empty() && inner.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
+            inner.to_owned()
+        }
         // A comma too many at the end of a header is common; the cells below it are kept all the same.
         _ if name.is_empty() => format!("x_column_{}", at + 1),
         _ => name.to_owned(),
@@ -95,7 +98,15 @@ fn clean(name: &str, at: usize) -> String {
 
 /// Columns of our tables that a file cannot fill.
 const OWN: [&str; 9] = [
-    "x_tenant", "x_set", "x_source_run_id", "x_source_row", "x_source_schema", "x_charge_id", "x_raw", "x_extra", "x_estimate",
+    "x_tenant",
+    "x_set",
+    "x_source_run_id",
+    "x_source_row",
+    "x_source_schema",
+    "x_charge_id",
+    "x_raw",
+    "x_extra",
+    "x_estimate",
 ];
 
 /// Where the cells of a file go.
@@ -175,7 +186,10 @@ mod tests {
     fn names_are_found_in_any_case_and_the_rest_is_kept() {
         let layout = layout("BILLEDCOST, InvoiceID ,tags,Id,x_Foo,x_app,x_set").unwrap();
         assert_eq!(layout.form, Form::Focus(Dataset::CostAndUsage, Version::V1_2));
-        assert_eq!((layout.cell("BilledCost"), layout.cell("InvoiceId"), layout.cell("Tags"), layout.cell("x_app")), (Some(0), Some(1), Some(2), Some(5)));
+        assert_eq!(
+            (layout.cell("BilledCost"), layout.cell("InvoiceId"), layout.cell("Tags"), layout.cell("x_app")),
+            (Some(0), Some(1), Some(2), Some(5))
+        );
         assert_eq!(layout.extras.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["Id", "x_Foo", "x_set"]);
     }
 
@@ -187,7 +201,8 @@ mod tests {
 
     #[test]
     fn translated_names_and_marks_are_cleaned() {
-        let header = Header::new(["\u{feff}Maßeinheit (UnitOfMeasure)", "Kosten (brutto, netto)", ""].into_iter()).unwrap();
+        let header =
+            Header::new(["\u{feff}Maßeinheit (UnitOfMeasure)", "Kosten (brutto, netto)", ""].into_iter()).unwrap();
         assert_eq!(header.names, ["UnitOfMeasure", "Kosten (brutto, netto)", "x_column_3"]);
     }
 

@@ -68,8 +68,8 @@ impl Manifest {
     /// Reads a manifest. None: a JSON file of another kind (AWS writes a `Manifest.json` too).
     pub fn read(path: &Path) -> Result<Option<Manifest>, String> {
         let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
-        let value: serde_json::Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|e| format!("is no JSON: {e}"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| format!("is no JSON: {e}"))?;
         if value.get("exportConfig").is_none() && value.get("runInfo").is_none() {
             return Ok(None);
         }
@@ -116,11 +116,17 @@ impl Manifest {
     pub fn parts(&self, manifest: &Path) -> Result<Vec<Part>, Unfit> {
         if !matches!(self.kind().as_str(), "focuscost" | "actualcost" | "amortizedcost" | "usage") {
             let kind = self.export_config.kind.as_deref().unwrap_or_default();
-            return Err(Unfit::Refused(format!("an export of type {kind}: the ledger takes FocusCost, ActualCost and AmortizedCost")));
+            return Err(Unfit::Refused(format!(
+                "an export of type {kind}: the ledger takes FocusCost, ActualCost and AmortizedCost"
+            )));
         }
         let torn = |why: String| Err(Unfit::Torn(why));
         if self.blob_count.is_some_and(|count| count != self.blobs.len()) {
-            return torn(format!("the manifest says {} blobs and names {}", self.blob_count.unwrap_or(0), self.blobs.len()));
+            return torn(format!(
+                "the manifest says {} blobs and names {}",
+                self.blob_count.unwrap_or(0),
+                self.blobs.len()
+            ));
         }
         if self.blobs.is_empty() && self.data_row_count != Some(0) {
             return torn("the manifest names no blob".to_owned());
@@ -142,9 +148,7 @@ impl Manifest {
         }
         let rows: Option<u64> = self.blobs.iter().map(|b| b.data_row_count).sum();
         match (self.data_row_count, rows) {
-            (Some(said), Some(sum)) if said != sum => {
-                torn(format!("the manifest says {said} rows, its blobs {sum}"))
-            }
+            (Some(said), Some(sum)) if said != sum => torn(format!("the manifest says {said} rows, its blobs {sum}")),
             _ => Ok(parts),
         }
     }

@@ -50,7 +50,12 @@ pub struct Parser {
 
 impl Parser {
     /// Opens a run's first file and sees from its header what the run delivers.
-    pub fn open(mut parts: VecDeque<Part>, hint: Option<Form>, origin: impl FnOnce(Form) -> Origin, on_bytes: OnBytes) -> Result<Parser> {
+    pub fn open(
+        mut parts: VecDeque<Part>,
+        hint: Option<Form>,
+        origin: impl FnOnce(Form) -> Origin,
+        on_bytes: OnBytes,
+    ) -> Result<Parser> {
         let first = parts.pop_front().ok_or_else(|| Error::invalid("the run has no file"))?;
         let records = Records::open(&first.path, on_bytes.clone())?;
         Parser::start(first, records, parts, hint, origin, on_bytes)
@@ -134,7 +139,10 @@ impl Parser {
     fn begin(&mut self, part: Part, records: Records) {
         if !records.floats.is_empty() {
             let columns = records.floats.join(", ");
-            self.notes.push(format!("{}: floating-point columns, read by their shortest decimal text: {columns}", part.label));
+            self.notes.push(format!(
+                "{}: floating-point columns, read by their shortest decimal text: {columns}",
+                part.label
+            ));
         }
         self.current = Some((part, records, 0));
     }
@@ -167,13 +175,19 @@ impl Parser {
                 if self.rejects.len() > REJECTS_MAX || self.reject_bytes > REJECT_BYTES_MAX {
                     let first = &self.rejects[0];
                     let place = first.place.as_deref().unwrap_or_default();
-                    return Err(Error::invalid(format!("too many rows do not parse; the first: {place}: {}", first.reason)));
+                    return Err(Error::invalid(format!(
+                        "too many rows do not parse; the first: {place}: {}",
+                        first.reason
+                    )));
                 }
             }
             None => {
                 let (rows, promised) = (*read, part.rows);
                 if let Some(promised) = promised.filter(|p| *p != rows) {
-                    return Err(Error::invalid(format!("{}: has {rows} rows where the manifest says {promised}", part.label)));
+                    return Err(Error::invalid(format!(
+                        "{}: has {rows} rows where the manifest says {promised}",
+                        part.label
+                    )));
                 }
                 self.current = None;
                 return Ok(());

@@ -53,7 +53,12 @@ pub fn plan(path: &Path, export: Option<&str>) -> Result<Plan> {
         return Ok(plan);
     }
     let mut files = Vec::new();
-    let walked = if metadata.is_file() { files.push(path.to_path_buf()); Ok(()) } else { walk(path, 0, &mut files) };
+    let walked = if metadata.is_file() {
+        files.push(path.to_path_buf());
+        Ok(())
+    } else {
+        walk(path, 0, &mut files)
+    };
     walked.map_err(|e| Error::unavailable(&format!("read folder {}", path.display()), e))?;
     let mut taken = HashSet::new();
     for manifest in files.iter().filter(|f| is_manifest(f)) {
@@ -86,7 +91,11 @@ pub fn plan(path: &Path, export: Option<&str>) -> Result<Plan> {
         return Err(Error::invalid(format!("{}: is no manifest of a cost export", path.display())));
     }
     if plan.runs.is_empty() {
-        plan.notes.push(format!("{}: no manifest.json and no file that ends in {}", path.display(), FILE_ENDS.join(", ")));
+        plan.notes.push(format!(
+            "{}: no manifest.json and no file that ends in {}",
+            path.display(),
+            FILE_ENDS.join(", ")
+        ));
     }
     Ok(plan)
 }
@@ -129,7 +138,16 @@ fn single(path: &Path, export: String) -> Planned {
     let label = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let hint = hint(&label);
     let part = Part { path: path.to_path_buf(), label, rows: None };
-    Planned { export, run_id: None, submitted: None, period: None, hint, parts: Ok(vec![part]), rows: None, path: path.to_path_buf() }
+    Planned {
+        export,
+        run_id: None,
+        submitted: None,
+        period: None,
+        hint,
+        parts: Ok(vec![part]),
+        rows: None,
+        path: path.to_path_buf(),
+    }
 }
 
 /// The files of one delivery of AWS Data Exports: `EXPORT/data/BILLING_PERIOD=2026-05/[EXECUTION/]*`. Executions' names

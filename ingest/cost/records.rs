@@ -88,16 +88,24 @@ impl Records {
         let header = Header::new(schema.fields().iter().map(|f| f.name().as_str()))?;
         let floats = schema.fields().iter().filter(|f| f.data_type().is_floating()).map(|f| f.name().clone()).collect();
         let reader = builder.with_batch_size(PARQUET_ROWS).build().map_err(failed)?;
-        Ok(Records { header, floats, input: Input::Parquet { reader, columns: Vec::new(), row: 0, rows: 0, number: 0 } })
+        Ok(Records {
+            header,
+            floats,
+            input: Input::Parquet { reader, columns: Vec::new(), row: 0, rows: 0, number: 0 },
+        })
     }
 
     /// Gives the next row to `take`, with its place for messages. A row that cannot even be split into cells is a reject;
     /// an error ends the file, for what follows cannot be found. None: the file is at its end.
-    pub fn next(&mut self, take: impl FnOnce(&dyn RowCells) -> Result<(), String>) -> Result<Option<Result<(), Reject>>> {
+    pub fn next(
+        &mut self,
+        take: impl FnOnce(&dyn RowCells) -> Result<(), String>,
+    ) -> Result<Option<Result<(), Reject>>> {
         let width = self.header.names.len();
         match &mut self.input {
             Input::Csv { reader, record } => {
-                let more = reader.read_byte_record(record).map_err(|e| Error::invalid(format!("cannot be read on: {e}")))?;
+                let more =
+                    reader.read_byte_record(record).map_err(|e| Error::invalid(format!("cannot be read on: {e}")))?;
                 if !more {
                     return Ok(None);
                 }
@@ -288,13 +296,16 @@ mod tests {
     fn a_bad_row_does_not_reject_its_neighbours() {
         let (_, rows) = read(b"a,b\n1,2\n3\n4,5,6\n\xff,7\n8,9\n");
         let bad = |text: &str| Err(text.to_owned());
-        assert_eq!(rows, [
-            ok(&["1", "2"]),
-            bad("line 3 has 1 cells where the header has 2"),
-            bad("line 4 has 3 cells where the header has 2"),
-            bad("line 5 is not UTF-8"),
-            ok(&["8", "9"]),
-        ]);
+        assert_eq!(
+            rows,
+            [
+                ok(&["1", "2"]),
+                bad("line 3 has 1 cells where the header has 2"),
+                bad("line 4 has 3 cells where the header has 2"),
+                bad("line 5 is not UTF-8"),
+                ok(&["8", "9"]),
+            ]
+        );
     }
 
     #[test]

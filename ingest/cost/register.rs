@@ -45,7 +45,8 @@ impl Seen {
         let schema = answer.stream.schema();
         let batches: Vec<RecordBatch> =
             answer.stream.try_collect().await.map_err(|e| Error::unavailable("read cost_run", e))?;
-        let batch = engine::arrow::compute::concat_batches(&schema, &batches).map_err(|e| Error::unavailable("read cost_run", e))?;
+        let batch = engine::arrow::compute::concat_batches(&schema, &batches)
+            .map_err(|e| Error::unavailable("read cost_run", e))?;
         Ok(Seen { batch: as_declared(&batch)? })
     }
 
@@ -88,7 +89,9 @@ impl Seen {
             Ok((at, cast(&texts, &COST_RUN.columns[at].kind.arrow()).map_err(|e| Error::invalid(e.to_string()))?))
         };
         let mut columns = rows.columns().to_vec();
-        for (at, column) in [with("state", "superseded".to_owned())?, with("reason", format!("replaced by run {run_id}"))?] {
+        for (at, column) in
+            [with("state", "superseded".to_owned())?, with("reason", format!("replaced by run {run_id}"))?]
+        {
             columns[at] = column;
         }
         columns.push(engine::arrow::array::new_null_array(&DataType::Int8, count));
@@ -109,9 +112,11 @@ fn missing(column: &str) -> Error {
 /// An answer may encode texts in its own way; the table's way is what goes back.
 fn as_declared(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = COST_RUN.batch_schema();
-    let columns = COST_RUN.columns.iter().zip(batch.columns()).map(|(declared, column)| cast(column, &declared.kind.arrow()));
+    let columns =
+        COST_RUN.columns.iter().zip(batch.columns()).map(|(declared, column)| cast(column, &declared.kind.arrow()));
     let columns = columns.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::invalid(e.to_string()))?;
-    let schema = schema.project(&(0..COST_RUN.columns.len()).collect::<Vec<_>>()).map_err(|e| Error::invalid(e.to_string()))?;
+    let schema =
+        schema.project(&(0..COST_RUN.columns.len()).collect::<Vec<_>>()).map_err(|e| Error::invalid(e.to_string()))?;
     RecordBatch::try_new(schema.into(), columns).map_err(|e| Error::invalid(e.to_string()))
 }
 

@@ -75,8 +75,11 @@ fn scale(text: &str) -> String {
 async fn a_month_to_date_export_ends_as_its_newest_whole_run() {
     let house = House::open().await;
     let root = fixture("azure_mtd");
-    let expected: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(root.join("expected.json")).unwrap()).unwrap();
-    let state = |of: &serde_json::Value| format!("{}|{}|{}", of["rows"], scale(of["billed"].as_str().unwrap()), scale(of["effective"].as_str().unwrap()));
+    let expected: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(root.join("expected.json")).unwrap()).unwrap();
+    let state = |of: &serde_json::Value| {
+        format!("{}|{}|{}", of["rows"], scale(of["billed"].as_str().unwrap()), scale(of["effective"].as_str().unwrap()))
+    };
     let after = expected["after"].as_array().unwrap();
     for run in &after[..3] {
         let manifest = root.join(run["manifest"].as_str().unwrap());
@@ -98,13 +101,18 @@ async fn a_month_to_date_export_ends_as_its_newest_whole_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_run_that_arrives_late_replaces_nothing() {
     let house = House::open().await;
-    let run = |n: usize| fixture("azure_mtd/focus-cost/20260501-20260531").join(["202605100600", "202605110600", "202606030600"][n]);
+    let run = |n: usize| {
+        fixture("azure_mtd/focus-cost/20260501-20260531").join(["202605100600", "202605110600", "202606030600"][n])
+    };
     house.ingest(&run(2)).await.unwrap();
     let before = house.ask(STATE).await;
     let late = house.ingest(&run(0)).await.unwrap();
     assert!(late.notes[0].contains("is newer"), "{:?}", late.notes);
     assert_eq!(house.ask(STATE).await, before);
-    assert_eq!(house.ask("SELECT state, row_count FROM cost_run ORDER BY run_id").await, ["superseded|0", "applied|102"]);
+    assert_eq!(
+        house.ask("SELECT state, row_count FROM cost_run ORDER BY run_id").await,
+        ["superseded|0", "applied|102"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,9 +127,13 @@ async fn a_file_again_changes_nothing_and_a_restated_one_replaces_its_months() {
     house.write("costs/a.csv", &format!("{header}5,2026-05-01,USD,r1\nx,2026-05-01,USD,r9\n"));
     let restated = house.ingest(&path).await.unwrap();
     assert_eq!((restated.accepted, restated.rejected), (1, 1));
-    let sums = "SELECT SUM(\"BilledCost\") FROM cost_line GROUP BY \"BillingPeriodStart\" ORDER BY \"BillingPeriodStart\"";
+    let sums =
+        "SELECT SUM(\"BilledCost\") FROM cost_line GROUP BY \"BillingPeriodStart\" ORDER BY \"BillingPeriodStart\"";
     assert_eq!(house.ask(sums).await, ["5.000000000000000000", "2.000000000000000000"]);
-    assert_eq!(house.ask("SELECT kind, place, reason FROM reject").await, ["cost|a.csv line 3|BilledCost: `x` is not a number"]);
+    assert_eq!(
+        house.ask("SELECT kind, place, reason FROM reject").await,
+        ["cost|a.csv line 3|BilledCost: `x` is not a number"]
+    );
     assert_eq!(house.ask("SELECT DISTINCT state FROM cost_run ORDER BY state").await, ["applied", "superseded"]);
 }
 

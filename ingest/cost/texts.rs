@@ -11,7 +11,8 @@ use engine::{Error, Result};
 /// The column's cells as text: numbers exact (a double by its shortest decimal), times in ISO 8601, maps and lists as JSON.
 pub fn text_column(field: &FieldRef, array: &ArrayRef) -> Result<StringArray> {
     let failed = |e| Error::invalid(format!("column {} cannot be read as text: {e}", field.name()));
-    if matches!(field.data_type(), DataType::Map(..) | DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_)) {
+    if matches!(field.data_type(), DataType::Map(..) | DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_))
+    {
         return json_column(field, array).map_err(failed);
     }
     let plain = without_zone(array);
@@ -27,14 +28,25 @@ fn without_zone(array: &ArrayRef) -> ArrayRef {
     };
     let DataType::Timestamp(unit, Some(_)) = array.data_type() else { return array.clone() };
     match unit {
-        TimeUnit::Second => Arc::new(array.as_primitive::<TimestampSecondType>().clone().with_timezone_opt(None::<Arc<str>>)),
-        TimeUnit::Millisecond => Arc::new(array.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt(None::<Arc<str>>)),
-        TimeUnit::Microsecond => Arc::new(array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>)),
-        TimeUnit::Nanosecond => Arc::new(array.as_primitive::<TimestampNanosecondType>().clone().with_timezone_opt(None::<Arc<str>>)),
+        TimeUnit::Second => {
+            Arc::new(array.as_primitive::<TimestampSecondType>().clone().with_timezone_opt(None::<Arc<str>>))
+        }
+        TimeUnit::Millisecond => {
+            Arc::new(array.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt(None::<Arc<str>>))
+        }
+        TimeUnit::Microsecond => {
+            Arc::new(array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(None::<Arc<str>>))
+        }
+        TimeUnit::Nanosecond => {
+            Arc::new(array.as_primitive::<TimestampNanosecondType>().clone().with_timezone_opt(None::<Arc<str>>))
+        }
     }
 }
 
-fn json_column(field: &FieldRef, array: &ArrayRef) -> std::result::Result<StringArray, engine::arrow::error::ArrowError> {
+fn json_column(
+    field: &FieldRef,
+    array: &ArrayRef,
+) -> std::result::Result<StringArray, engine::arrow::error::ArrowError> {
     let options = EncoderOptions::default();
     let mut encoder = make_encoder(field, array.as_ref(), &options)?;
     let (mut out, mut buffer) = (StringBuilder::new(), Vec::new());

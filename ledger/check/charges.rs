@@ -10,10 +10,25 @@ use crate::focus::{Dataset, Version};
 /// Null exactly as another column is: (column, the other, id null, id not null or none where FOCUS only says SHOULD or MAY).
 const PAIRS: [(&str, &str, &str, Option<&str>); 15] = [
     ("CommitmentDiscountName", "CommitmentDiscountId", "CommitmentDiscountName-C-004-C", None),
-    ("CommitmentDiscountCategory", "CommitmentDiscountId", "CommitmentDiscountCategory-C-003-C", Some("CommitmentDiscountCategory-C-004-C")),
-    ("CommitmentDiscountType", "CommitmentDiscountId", "CommitmentDiscountType-C-004-C", Some("CommitmentDiscountType-C-005-C")),
+    (
+        "CommitmentDiscountCategory",
+        "CommitmentDiscountId",
+        "CommitmentDiscountCategory-C-003-C",
+        Some("CommitmentDiscountCategory-C-004-C"),
+    ),
+    (
+        "CommitmentDiscountType",
+        "CommitmentDiscountId",
+        "CommitmentDiscountType-C-004-C",
+        Some("CommitmentDiscountType-C-005-C"),
+    ),
     ("CommitmentDiscountStatus", "CommitmentDiscountId", "CommitmentDiscountStatus-C-003-C", None),
-    ("CommitmentDiscountUnit", "CommitmentDiscountQuantity", "CommitmentDiscountUnit-C-005-C", Some("CommitmentDiscountUnit-C-006-C")),
+    (
+        "CommitmentDiscountUnit",
+        "CommitmentDiscountQuantity",
+        "CommitmentDiscountUnit-C-005-C",
+        Some("CommitmentDiscountUnit-C-006-C"),
+    ),
     ("CapacityReservationStatus", "CapacityReservationId", "CapacityReservationStatus-C-003-C", None),
     ("ConsumedUnit", "ConsumedQuantity", "ConsumedUnit-C-005-C", Some("ConsumedUnit-C-006-C")),
     ("PricingUnit", "PricingQuantity", "PricingUnit-C-005-C", Some("PricingUnit-C-006-C")),
@@ -53,10 +68,22 @@ pub fn rules(version: Version) -> Vec<Rule> {
     }
     for (column, null, not_null) in PRICED.iter().filter(|(column, ..)| known(column)) {
         let title = format!("{column} MUST be null when ChargeCategory is \"Tax\".");
-        rules.push(Rule::row(*null, title, &[column, "ChargeCategory"], format!("\"ChargeCategory\" = 'Tax' AND \"{column}\" IS NOT NULL")));
+        rules.push(Rule::row(
+            *null,
+            title,
+            &[column, "ChargeCategory"],
+            format!("\"ChargeCategory\" = 'Tax' AND \"{column}\" IS NOT NULL"),
+        ));
         if let Some(id) = not_null {
-            let title = format!("{column} MUST NOT be null when ChargeCategory is \"Usage\" or \"Purchase\" and ChargeClass is not \"Correction\".");
-            rules.push(Rule::row(*id, title, &[column, "ChargeCategory"], format!("{CHARGED} AND \"{column}\" IS NULL")));
+            let title = format!(
+                "{column} MUST NOT be null when ChargeCategory is \"Usage\" or \"Purchase\" and ChargeClass is not \"Correction\"."
+            );
+            rules.push(Rule::row(
+                *id,
+                title,
+                &[column, "ChargeCategory"],
+                format!("{CHARGED} AND \"{column}\" IS NULL"),
+            ));
         }
     }
     rules.extend(of_categories());
@@ -126,7 +153,9 @@ fn of_categories() -> Vec<Rule> {
 
 fn of_costs() -> Vec<Rule> {
     let product = |price: &str, cost: &str| {
-        format!("(\"ChargeClass\" IS DISTINCT FROM 'Correction') AND NOT focus_product(\"{price}\", \"PricingQuantity\", \"{cost}\")")
+        format!(
+            "(\"ChargeClass\" IS DISTINCT FROM 'Correction') AND NOT focus_product(\"{price}\", \"PricingQuantity\", \"{cost}\")"
+        )
     };
     vec![
         Rule::row(

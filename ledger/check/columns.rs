@@ -33,7 +33,10 @@ fn of_column(dataset: Dataset, column: &FocusColumn, version: Version) -> Vec<Ru
     let mut rules = Vec::new();
     match column.level {
         Level::Mandatory => {
-            rules.push(Rule::file(present_id(dataset, name), format!("{name} MUST be present in FOCUS {}.", version.as_str())));
+            rules.push(Rule::file(
+                present_id(dataset, name),
+                format!("{name} MUST be present in FOCUS {}.", version.as_str()),
+            ));
         }
         Level::Recommended => {
             let title = format!("{name} is RECOMMENDED to be present.");
@@ -48,7 +51,12 @@ fn of_column(dataset: Dataset, column: &FocusColumn, version: Version) -> Vec<Ru
         _ => {}
     }
     if !column.nulls {
-        rules.push(Rule::row(format!("{name}-not-null"), format!("{name} MUST NOT be null."), only, format!("\"{name}\" IS NULL")));
+        rules.push(Rule::row(
+            format!("{name}-not-null"),
+            format!("{name} MUST NOT be null."),
+            only,
+            format!("\"{name}\" IS NULL"),
+        ));
     }
     if !column.allowed.is_empty() {
         let title = format!("{name} MUST be one of: {}.", column.allowed.join(", "));
@@ -95,7 +103,9 @@ fn subcategory_values() -> Rule {
 fn subcategory_parent() -> Rule {
     let wrong: Vec<String> = SERVICE_SUBCATEGORIES
         .iter()
-        .map(|(parent, subs)| format!("(\"ServiceSubcategory\" IN ({}) AND \"ServiceCategory\" <> '{parent}')", quoted(subs)))
+        .map(|(parent, subs)| {
+            format!("(\"ServiceSubcategory\" IN ({}) AND \"ServiceCategory\" <> '{parent}')", quoted(subs))
+        })
         .collect();
     let title = "ServiceSubcategory MUST have the ServiceCategory that the specification gives it.";
     Rule::row("ServiceSubcategory-C-004-M", title, &["ServiceSubcategory", "ServiceCategory"], wrong.join(" OR "))

@@ -53,8 +53,11 @@ fn product() -> ScalarUDF {
         let [price, quantity, cost] = arrays.as_slice() else {
             return Err(DataFusionError::Execution("focus_product takes three numbers".to_owned()));
         };
-        let (price, quantity, cost) =
-            (price.as_primitive::<Decimal128Type>(), quantity.as_primitive::<Decimal128Type>(), cost.as_primitive::<Decimal128Type>());
+        let (price, quantity, cost) = (
+            price.as_primitive::<Decimal128Type>(),
+            quantity.as_primitive::<Decimal128Type>(),
+            cost.as_primitive::<Decimal128Type>(),
+        );
         let verdict = |at: usize| {
             let there = price.is_valid(at) && quantity.is_valid(at) && cost.is_valid(at);
             there.then(|| matches(price.value(at), quantity.value(at), cost.value(at)))

@@ -90,7 +90,8 @@ impl fmt::Display for Report {
         for finding in skipped.iter().filter(|r| r.reason.as_ref().is_some_and(|why| !why.starts_with("no column"))) {
             writeln!(f, "skip {}: {}", finding.id, finding.reason.as_deref().unwrap_or_default())?;
         }
-        let absent = skipped.iter().filter(|r| r.reason.as_ref().is_some_and(|why| why.starts_with("no column"))).count();
+        let absent =
+            skipped.iter().filter(|r| r.reason.as_ref().is_some_and(|why| why.starts_with("no column"))).count();
         if absent > 0 {
             writeln!(f, "skip {absent} rules of columns that the file does not have")?;
         }

@@ -42,7 +42,12 @@ pub struct Rule {
 
 impl Rule {
     /// A rule over one row.
-    pub fn row(id: impl Into<String>, title: impl Into<String>, columns: &[&'static str], violates: impl Into<String>) -> Rule {
+    pub fn row(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        columns: &[&'static str],
+        violates: impl Into<String>,
+    ) -> Rule {
         Rule {
             id: id.into(),
             title: title.into(),
@@ -53,7 +58,12 @@ impl Rule {
     }
 
     /// A rule over all rows.
-    pub fn rows(id: impl Into<String>, title: impl Into<String>, columns: &[&'static str], query: impl Into<String>) -> Rule {
+    pub fn rows(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        columns: &[&'static str],
+        query: impl Into<String>,
+    ) -> Rule {
         Rule { test: Test::Rows(query.into()), ..Rule::row(id, title, columns, "") }
     }
 

@@ -6,10 +6,11 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::arrow::array::{
-    Array, ArrayRef, AsArray, Decimal256Array, Float64Array, Int8Array, Int64Array, StringArray, TimestampNanosecondArray,
-};
 use engine::arrow::array::RecordBatch;
+use engine::arrow::array::{
+    Array, ArrayRef, AsArray, Decimal256Array, Float64Array, Int8Array, Int64Array, StringArray,
+    TimestampNanosecondArray,
+};
 use engine::arrow::compute::{cast, concat_batches};
 use engine::arrow::datatypes::{DataType, Decimal128Type, i256};
 use engine::parquet::arrow::ArrowWriter;
@@ -84,7 +85,10 @@ fn the_real_file_keeps_every_row_and_every_digit() {
     assert_eq!(read.column("ContractedCost").iter().filter(|c| *c == "∅").count(), 7);
     let sets: Vec<_> = read.parser.sets().iter().map(|s| (s.name.as_str(), s.rows, s.billed)).collect();
     let [september, october] = [20_280_226_728_990_000_000, 240_000_000_000_000_000];
-    assert_eq!(sets, [("test|cost_and_usage|2024-09", 999, Some(september)), ("test|cost_and_usage|2024-10", 1, Some(october))]);
+    assert_eq!(
+        sets,
+        [("test|cost_and_usage|2024-09", 999, Some(september)), ("test|cost_and_usage|2024-10", 1, Some(october))]
+    );
     assert_eq!(read.column("x_extra")[0], r#"{"Id":"11472"}"#);
     assert_eq!((read.column("x_app")[1].as_str(), read.column("x_env")[1].as_str()), ("BrightLensMatrix", "dev"));
     assert_eq!(read.column("x_source_row")[999], "1000");
@@ -94,7 +98,9 @@ fn the_real_file_keeps_every_row_and_every_digit() {
 
 #[test]
 fn a_mark_stands_before_each_sets_first_row() {
-    let read = csv("BilledCost,BillingPeriodStart,x_tenant\n1,2026-05-01,\n2,2026-06-01,\n3,2026-05-01,other\n4,2026-05-01,\n");
+    let read = csv(
+        "BilledCost,BillingPeriodStart,x_tenant\n1,2026-05-01,\n2,2026-06-01,\n3,2026-05-01,other\n4,2026-05-01,\n",
+    );
     let op = read.batch.column_by_name("_op").unwrap();
     let marks: Vec<bool> = (0..op.len()).map(|at| op.is_valid(at)).collect();
     assert_eq!(marks, [true, false, true, false, true, false, false]);
@@ -106,7 +112,11 @@ fn a_mark_stands_before_each_sets_first_row() {
 #[test]
 fn a_charge_keeps_its_id_when_its_cost_changes() {
     let header = "BilledCost,BillingPeriodStart,ResourceId,ChargePeriodStart\n";
-    let rows = |a: &str, b: &str| csv(&format!("{header}{a},2026-05-01,r1,2026-05-02\n{b},2026-05-01,r1,2026-05-02\n5,2026-05-01,r2,2026-05-02\n"));
+    let rows = |a: &str, b: &str| {
+        csv(&format!(
+            "{header}{a},2026-05-01,r1,2026-05-02\n{b},2026-05-01,r1,2026-05-02\n5,2026-05-01,r2,2026-05-02\n"
+        ))
+    };
     let (first, second) = (rows("1", "1").column("x_charge_id"), rows("0.9", "2").column("x_charge_id"));
     assert_eq!(first, second);
     assert_eq!(first.iter().collect::<std::collections::HashSet<_>>().len(), 3);
@@ -114,28 +124,39 @@ fn a_charge_keeps_its_id_when_its_cost_changes() {
 
 #[test]
 fn digits_that_do_not_fit_are_kept_beside() {
-    let read = csv("BilledCost,EffectiveCost,ChargePeriodStart\n0.123456789012345678901234,1E-7,9999-12-31T23:59:59.1234567Z\n");
+    let read = csv(
+        "BilledCost,EffectiveCost,ChargePeriodStart\n0.123456789012345678901234,1E-7,9999-12-31T23:59:59.1234567Z\n",
+    );
     assert_eq!(read.column("BilledCost"), ["0.123456789012345679"]);
     assert_eq!(read.column("EffectiveCost"), ["0.000000100000000000"]);
-    assert_eq!(read.column("x_raw"), [r#"{"BilledCost":"0.123456789012345678901234","ChargePeriodStart":"9999-12-31T23:59:59.1234567Z"}"#]);
+    assert_eq!(
+        read.column("x_raw"),
+        [r#"{"BilledCost":"0.123456789012345678901234","ChargePeriodStart":"9999-12-31T23:59:59.1234567Z"}"#]
+    );
 }
 
 #[test]
 fn a_row_that_does_not_parse_is_named_and_its_neighbours_stay() {
-    let read = csv("BilledCost,BillingPeriodStart\n1,2026-05-01\nNaN,2026-05-01\n2\n3,May\n100000000000000000000,2026-05-01\n4,2026-05-01\n");
+    let read = csv(
+        "BilledCost,BillingPeriodStart\n1,2026-05-01\nNaN,2026-05-01\n2\n3,May\n100000000000000000000,2026-05-01\n4,2026-05-01\n",
+    );
     assert_eq!(read.column("BilledCost").len(), 2);
     assert_eq!(read.column("x_source_row"), ["1", "6"]);
-    assert_eq!(read.rejects, [
-        "f.csv line 3: BilledCost: `NaN` is not a number",
-        "f.csv line 4: has 1 cells where the header has 2",
-        "f.csv line 5: BillingPeriodStart: `May` is not a time (ISO 8601: 2026-05-01T00:00:00Z)",
-        "f.csv line 6: BilledCost: `100000000000000000000` has more than 20 digits before the point",
-    ]);
+    assert_eq!(
+        read.rejects,
+        [
+            "f.csv line 3: BilledCost: `NaN` is not a number",
+            "f.csv line 4: has 1 cells where the header has 2",
+            "f.csv line 5: BillingPeriodStart: `May` is not a time (ISO 8601: 2026-05-01T00:00:00Z)",
+            "f.csv line 6: BilledCost: `100000000000000000000` has more than 20 digits before the point",
+        ]
+    );
 }
 
 #[test]
 fn sums_of_several_currencies_are_not_made() {
-    let read = csv("BilledCost,BillingPeriodStart,BillingCurrency\n1,2026-05-01,USD\n1,2026-05-01,EUR\n1,2026-06-01,USD\n");
+    let read =
+        csv("BilledCost,BillingPeriodStart,BillingCurrency\n1,2026-05-01,USD\n1,2026-05-01,EUR\n1,2026-06-01,USD\n");
     assert_eq!(read.parser.sets().iter().map(|s| s.billed).collect::<Vec<_>>(), [None, Some(10i128.pow(18))]);
 }
 
@@ -144,14 +165,25 @@ fn azures_own_exports_fill_the_cost_that_they_state() {
     let actual = file(&fixture("EA_ActualCost_Small.csv"));
     assert_eq!((actual.parser.accepted, actual.parser.form()), (11, Form::AzureActual));
     assert_eq!(actual.column("ChargeCategory")[0], "Purchase");
-    assert_eq!((actual.column("BilledCost")[0].as_str(), actual.column("EffectiveCost")[0].as_str()), ("3.250000000000000000", "∅"));
+    assert_eq!(
+        (actual.column("BilledCost")[0].as_str(), actual.column("EffectiveCost")[0].as_str()),
+        ("3.250000000000000000", "∅")
+    );
     assert_eq!(actual.column("BillingPeriodEnd")[0], "2023-10-01T00:00:00Z");
     assert_eq!(actual.column("x_app")[1], "databricks");
     assert!(actual.column("x_extra")[0].contains(r#""InvoiceSection":"ACM""#));
     let amortized = file(&fixture("EA_AmortizedCost_Small.csv"));
     assert_eq!((amortized.parser.accepted, amortized.parser.form()), (28, Form::AzureAmortized));
-    assert_eq!((amortized.sum("BilledCost"), amortized.column("EffectiveCost")[0].as_str()), (0, "0.493152000000000000"));
-    let pair = |at: usize| (amortized.column("CommitmentDiscountStatus")[at].clone(), amortized.column("CommitmentDiscountType")[at].clone());
+    assert_eq!(
+        (amortized.sum("BilledCost"), amortized.column("EffectiveCost")[0].as_str()),
+        (0, "0.493152000000000000")
+    );
+    let pair = |at: usize| {
+        (
+            amortized.column("CommitmentDiscountStatus")[at].clone(),
+            amortized.column("CommitmentDiscountType")[at].clone(),
+        )
+    };
     assert_eq!(pair(0), ("Used".to_owned(), "Reservation".to_owned()));
     let german = file(&fixture("azure_german.csv"));
     assert_eq!(german.column("BilledCost")[0], "0.075000000000000000");
@@ -168,7 +200,11 @@ fn azures_own_export_of_unknown_kind_is_refused_by_name() {
 
 #[test]
 fn the_other_datasets_go_to_their_tables() {
-    for (name, table) in [("invoice_detail", "invoice_detail"), ("billing_period", "billing_period"), ("contract_commitment", "contract_commitment")] {
+    for (name, table) in [
+        ("invoice_detail", "invoice_detail"),
+        ("billing_period", "billing_period"),
+        ("contract_commitment", "contract_commitment"),
+    ] {
         let read = file(&fixture(&format!("focus_1.4_{name}.csv")));
         assert_eq!((read.parser.table().name, read.parser.rejected), (table, 0));
         assert!(read.parser.accepted > 0);
@@ -179,12 +215,16 @@ fn the_other_datasets_go_to_their_tables() {
 fn parquet_of_any_types_is_read_exactly() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("costs.bin");
-    let wide = Decimal256Array::from(vec![Some(i256::from_i128(123_456_789)), None]).with_precision_and_scale(50, 20).unwrap();
+    let wide =
+        Decimal256Array::from(vec![Some(i256::from_i128(123_456_789)), None]).with_precision_and_scale(50, 20).unwrap();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("BilledCost", Arc::new(Float64Array::from(vec![0.1, 1e-7]))),
         ("ListCost", Arc::new(wide)),
         ("PricingQuantity", Arc::new(Int64Array::from(vec![3, 4]))),
-        ("BillingPeriodStart", Arc::new(TimestampNanosecondArray::from(vec![1_777_593_600_000_000_000; 2]).with_timezone("Europe/Berlin"))),
+        (
+            "BillingPeriodStart",
+            Arc::new(TimestampNanosecondArray::from(vec![1_777_593_600_000_000_000; 2]).with_timezone("Europe/Berlin")),
+        ),
         ("Tags", Arc::new(StringArray::from(vec![Some("{}"), None]))),
         ("x_Foo", Arc::new(Int64Array::from(vec![Some(7), None]))),
     ];
@@ -200,11 +240,16 @@ fn parquet_of_any_types_is_read_exactly() {
     assert_eq!(read.column("PricingQuantity"), ["3.000000000000000000", "4.000000000000000000"]);
     assert_eq!(read.column("BillingPeriodStart")[0], "2026-05-01T00:00:00Z");
     assert_eq!(read.column("x_extra"), [r#"{"x_Foo":"7"}"#, "∅"]);
-    assert_eq!(read.parser.notes, ["costs.bin: floating-point columns, read by their shortest decimal text: BilledCost"]);
+    assert_eq!(
+        read.parser.notes,
+        ["costs.bin: floating-point columns, read by their shortest decimal text: BilledCost"]
+    );
 }
 
 #[test]
 fn corrections_come_to_the_same_in_either_form() {
-    let total = |names: [&str; 2]| -> i128 { names.iter().map(|n| file(&fixture(&format!("corrections/closed_scenario_1_{n}.csv"))).sum("BilledCost")).sum() };
+    let total = |names: [&str; 2]| -> i128 {
+        names.iter().map(|n| file(&fixture(&format!("corrections/closed_scenario_1_{n}.csv"))).sum("BilledCost")).sum()
+    };
     assert_eq!(total(["original", "ledger"]), total(["original", "delta"]));
 }
