@@ -78,7 +78,10 @@ impl Source for Cost {
                 apply::Outcome::Applied(applied) => summary.add(applied),
                 // A path that is one run fails with it; among several, one run's fault is not its neighbours'.
                 apply::Outcome::Refused(reason) if one => return Err(Error::invalid(reason)),
-                apply::Outcome::Refused(reason) => summary.notes.push(reason),
+                apply::Outcome::Refused(reason) => {
+                    summary.refused += 1;
+                    summary.notes.push(reason);
+                }
             }
         }
         Ok(summary)

@@ -45,6 +45,9 @@ pub struct Summary {
     pub rejected: u64,
     /// Files or runs that were there already: nothing was added.
     pub repeated: u64,
+    /// Files or runs that were refused as a whole while others of the same path were read.
+    #[serde(default)]
+    pub refused: u64,
     /// One line each for what a person should know (a superseded run, a file of unknown form).
     pub notes: Vec<String>,
 }
@@ -56,6 +59,7 @@ impl Summary {
         self.accepted += other.accepted;
         self.rejected += other.rejected;
         self.repeated += other.repeated;
+        self.refused += other.refused;
         self.notes.extend(other.notes);
     }
 }
