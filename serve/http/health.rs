@@ -1,0 +1,30 @@
+//! Liveness, readiness and the process's own figures; open to everybody who reaches the listener.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use serde_json::json;
+
+use crate::house::House;
+
+/// `GET /healthz`: the process answers.
+pub async fn alive() -> Json<serde_json::Value> {
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+}
+
+/// `GET /readyz`: the store is open and takes rows.
+pub async fn ready(State(house): State<Arc<House>>) -> Response {
+    match house.unready() {
+        None => Json(json!({"status": "ready"})).into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "error": why, "kind": "unavailable"}))).into_response(),
+    }
+}
+
+/// `GET /metrics`: Prometheus's text form.
+pub async fn metrics(State(house): State<Arc<House>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], house.metrics.text(&house.store.status()))
+}

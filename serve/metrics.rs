@@ -1,0 +1,213 @@
+//! The process's own figures, in Prometheus's text form. Labels come from closed sets (matched routes, kinds), never
+//! from what a caller wrote, so their number is bounded.
+
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use engine::facts::FactsStatus;
+use engine::store::Status;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+const NEVER_FAILS: &str = "writing to a String does not fail";
+/// Upper bounds of the duration histograms, in seconds.
+const DURATIONS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0];
+
+/// A question that is dropped before it ends was cancelled by its reader.
+const RUNNING: &str = "cancelled";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteStatus {
+    route: String,
+    method: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Table {
+    table: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindOutcome {
+    kind: String,
+    outcome: &'static str,
+}
+
+/// Counters of this process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RouteStatus, Counter>,
+    request_seconds: Family<Route, Histogram, fn() -> Histogram>,
+    /// Requests being answered now.
+    pub requests_running: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    queries: Family<Outcome, Counter>,
+    query_seconds: Histogram,
+    /// Questions being answered now.
+    pub queries_running: Gauge,
+    query_rows: Counter,
+    ingest_records: Family<KindOutcome, Counter>,
+}
+
+fn durations() -> Histogram {
+    Histogram::new(DURATIONS_S)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("stellwerk");
+        let metrics = Metrics {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(durations),
+            requests_running: Gauge::default(),
+            connections: Gauge::default(),
+            queries: Family::default(),
+            query_seconds: durations(),
+            queries_running: Gauge::default(),
+            query_rows: Counter::default(),
+            ingest_records: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register("build", "The running program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register("http_requests", "Requests answered, gRPC calls among them", metrics.requests.clone());
+        let (name, help) = ("http_request_duration", "Time from a request's head to its answer's head");
+        registry.register_with_unit(name, help, Unit::Seconds, metrics.request_seconds.clone());
+        registry.register("http_requests_running", "Requests being answered now", metrics.requests_running.clone());
+        registry.register("connections", "Open connections, the control socket's among them", metrics.connections.clone());
+        registry.register("queries", "Questions by how they ended", metrics.queries.clone());
+        registry.register_with_unit("query_duration", "Time from a question to its last row", Unit::Seconds, metrics.query_seconds.clone());
+        registry.register("queries_running", "Questions being answered now", metrics.queries_running.clone());
+        registry.register("query_rows", "Rows that answers gave", metrics.query_rows.clone());
+        registry.register("ingest_records", "Records read from files, by what became of them", metrics.ingest_records.clone());
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let start = Gauge::<f64, AtomicU64>::default();
+        start.set(started);
+        registry.register_with_unit("start_time", "When the process started, since 1970", Unit::Seconds, start);
+        Metrics { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// One request was answered.
+    pub fn answered(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let labels = RouteStatus { route: route.to_owned(), method: method.to_owned(), status };
+        self.requests.get_or_create(&labels).inc();
+        self.request_seconds.get_or_create(&Route { route: route.to_owned() }).observe(took.as_secs_f64());
+    }
+
+    /// A question begins; the answer notes how it ends.
+    pub fn query(self: &std::sync::Arc<Self>) -> QueryTimer {
+        self.queries_running.inc();
+        QueryTimer { metrics: std::sync::Arc::clone(self), started: Instant::now(), rows: 0, outcome: RUNNING }
+    }
+
+    /// Records of a file were read.
+    pub fn ingested(&self, kind: &str, summary: &ingest::Summary) {
+        for (outcome, count) in [("accepted", summary.accepted), ("rejected", summary.rejected), ("repeated", summary.repeated)] {
+            self.ingest_records.get_or_create(&KindOutcome { kind: kind.to_owned(), outcome }).inc_by(count);
+        }
+    }
+
+    /// Everything as Prometheus reads it: this process's counters, then the store's figures of now.
+    pub fn text(&self, store: &Status) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect(NEVER_FAILS);
+        // One document has one end, and it is the second part's.
+        text.truncate(text.trim_end().trim_end_matches("# EOF").len());
+        encode(&mut text, &store_figures(store)).expect(NEVER_FAILS);
+        text
+    }
+}
+
+/// The store's figures; made for one reading, so that a table that goes leaves no stale line.
+fn store_figures(status: &Status) -> Registry {
+    let mut registry = Registry::with_prefix("stellwerk_store");
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    };
+    gauge("next_seq", "Place in the log that the next row will get", status.next_seq);
+    gauge("queue_bytes", "Bytes of frames that wait for the log", status.queue_bytes as u64);
+    gauge("wal_bytes", "Bytes of the write-ahead log when it was last shortened", status.wal_bytes);
+    let rows = Counter::<u64>::default();
+    rows.inc_by(status.appended_rows);
+    registry.register("appended_rows", "Rows acknowledged since the start", rows);
+    let by_table: [(&str, &str, fn(&FactsStatus) -> u64); 5] = [
+        ("tail_rows", "Rows in memory, not yet flushed", |t| t.tail_rows as u64),
+        ("tail_bytes", "Bytes in memory, not yet flushed", |t| t.tail_bytes as u64),
+        ("fragments", "Lance fragments", |t| t.fragments as u64),
+        ("version", "Lance version", |t| t.version),
+        ("flush_failing", "1 while the last flush of the table failed", |t| u64::from(t.failed.is_some())),
+    ];
+    for (name, help, figure) in by_table {
+        let family = Family::<Table, Gauge>::default();
+        for table in &status.tables {
+            let value = i64::try_from(figure(table)).unwrap_or(i64::MAX);
+            family.get_or_create(&Table { table: table.table }).set(value);
+        }
+        registry.register(name, help, family);
+    }
+    let commits = Family::<Table, Counter>::default();
+    for table in &status.tables {
+        commits.get_or_create(&Table { table: table.table }).inc_by(table.commits);
+    }
+    registry.register("commits", "Lance commits of this process", commits);
+    registry
+}
+
+/// Times one question; what it was told last is how the question ended.
+#[derive(Debug)]
+pub struct QueryTimer {
+    metrics: std::sync::Arc<Metrics>,
+    started: Instant,
+    rows: u64,
+    outcome: &'static str,
+}
+
+impl QueryTimer {
+    /// This many more rows were given.
+    pub fn rows(&mut self, rows: usize) {
+        self.rows += rows as u64;
+    }
+
+    /// The question ended with an error of this kind.
+    pub fn ended(&mut self, kind: &'static str) {
+        self.outcome = kind;
+    }
+
+    /// The question gave its last row; an error before stays the outcome.
+    pub fn ended_well(&mut self) {
+        if self.outcome == RUNNING {
+            self.outcome = "ok";
+        }
+    }
+}
+
+impl Drop for QueryTimer {
+    fn drop(&mut self) {
+        self.metrics.queries_running.dec();
+        self.metrics.queries.get_or_create(&Outcome { outcome: self.outcome }).inc();
+        self.metrics.query_seconds.observe(self.started.elapsed().as_secs_f64());
+        self.metrics.query_rows.inc_by(self.rows);
+    }
+}
