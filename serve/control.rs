@@ -1,0 +1,58 @@
+//! The control socket: the door of the operator who owns the data directory. The kernel names the peer, so it needs no
+//! key: another user's process is refused even where the file's mode would let it in.
+
+pub mod ingest;
+pub mod keys;
+pub mod place;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+use engine::{Result, Scope};
+use tokio::net::UnixListener;
+
+use crate::auth::Guard;
+use crate::house::House;
+use crate::http::listen::Doors;
+
+/// Routes that only the control socket has.
+fn routes(house: &Arc<House>) -> Router {
+    Router::new()
+        .route("/control/ingest", post(ingest::ingest))
+        .route("/control/keys", post(keys::create).get(keys::list))
+        .route("/control/keys/revoke", post(keys::revoke))
+        .with_state(Arc::clone(house))
+}
+
+/// Answers on the control socket of `data` until the doors close. The socket is removed when the answer is dropped.
+pub fn serve(house: &Arc<House>, data: &Path, doors: &Doors) -> Result<place::Bound> {
+    let (listener, bound) = place::bind(data)?;
+    let guard = Guard::Everybody(Scope::platform("operator"));
+    let app = crate::http::app(house, guard, routes(house));
+    let doors = doors.clone();
+    tokio::spawn(accept(listener, app, doors));
+    Ok(bound)
+}
+
+async fn accept(listener: UnixListener, app: Router, doors: Doors) {
+    let own = rustix::process::getuid().as_raw();
+    loop {
+        let accepted = tokio::select! {
+            () = doors.stopping().cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => match stream.peer_cred() {
+                Ok(peer) if peer.uid() == own => doors.serve_connection(stream, app.clone(), ()),
+                Ok(peer) => tracing::warn!(uid = peer.uid(), pid = peer.pid(), "another user's process at the control socket was refused"),
+                Err(error) => tracing::warn!(%error, "a peer at the control socket could not be named"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the control socket could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The store of a running server, through its control socket: the HTTP door over a Unix stream.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use axum::http::{Method, Request, Response, header};
+use bytes::Bytes;
+use engine::arrow::array::RecordBatch;
+use engine::arrow::buffer::Buffer;
+use engine::arrow::ipc::reader::StreamDecoder;
+use engine::{Error, Kind, Question, Result};
+use futures::StreamExt;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use ingest::{FileOptions, Progress, Summary};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{KeyEntry, KeyWish, NewKey, Reach};
+use crate::auth::TENANT_HEADER;
+use crate::control::ingest::{Report, Wish};
+use crate::control::place;
+use crate::house::Found;
+use crate::http::problem::Problem;
+use crate::http::sql::{ERROR_TRAILER, QUERY_ID};
+use crate::output::Format;
+use crate::reference::Reference;
+
+/// A running server.
+pub struct Socket {
+    path: PathBuf,
+}
+
+fn lost(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::unavailable("talk to the running server", cause)
+}
+
+impl Socket {
+    /// The server that owns `data`, if one runs.
+    pub async fn find(data: &Path) -> Result<Option<Socket>> {
+        let Some(path) = place::find(data) else { return Ok(None) };
+        Ok(place::connect(&path).await?.map(|_| Socket { path }))
+    }
+
+    /// Sends one request on a connection of its own; an answer that is no success becomes its error.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+        let stream = place::connect(&self.path).await?;
+        let stream = stream.ok_or_else(|| Error::new(Kind::Unavailable, "the running server has gone"))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        // Ends with the answer's body, or when it is dropped: that cancels the question on the other side.
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(lost)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
+        let problem: Result<Problem, _> = serde_json::from_slice(&body);
+        Err(problem.map_or_else(|_| Error::new(Kind::Internal, format!("the running server answered {status}")), Problem::into_error))
+    }
+
+    async fn call<B: Serialize, A: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&B>) -> Result<A> {
+        let body = body.map(|b| serde_json::json!(b).to_string()).unwrap_or_default();
+        let response = self.send(request(method, path, body)).await?;
+        let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
+        serde_json::from_slice(&body).map_err(lost)
+    }
+}
+
+fn request(method: Method, path: &str, body: String) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri(path).header(header::HOST, "control");
+    let request = request.header(header::CONTENT_TYPE, "application/json").body(Full::from(body));
+    request.expect("every path of the control socket is a valid URI")
+}
+
+#[async_trait]
+impl Reach for Socket {
+    async fn ask(&self, question: Question, tenant: Option<&str>) -> Result<Found> {
+        let body = serde_json::json!({"sql": question.sql, "params": question.params, "format": Format::Arrow});
+        let mut request = request(Method::POST, "/sql", body.to_string());
+        request.headers_mut().insert(ERROR_TRAILER, header::HeaderValue::from_static("trailer"));
+        request.headers_mut().insert(header::TE, header::HeaderValue::from_static("trailers"));
+        if let Some(tenant) = tenant {
+            let value = header::HeaderValue::from_str(tenant).map_err(|_| Error::invalid("a tenant's id is printable ASCII"))?;
+            request.headers_mut().insert(TENANT_HEADER, value);
+        }
+        let response = self.send(request).await?;
+        let query_id = response.headers().get(QUERY_ID).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let mut reading = Reading { body: response.into_body(), decoder: StreamDecoder::new(), rest: Buffer::from(&[]) };
+        let first = reading.next().await?;
+        let schema = reading.decoder.schema().ok_or_else(|| Error::new(Kind::Internal, "the running server's answer has no schema"))?;
+        let rest = futures::stream::unfold(Some(reading), |reading| async {
+            let mut reading = reading?;
+            match reading.next().await {
+                Ok(Some(batch)) => Some((Ok(batch), Some(reading))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        let ended = first.is_none();
+        let first = futures::stream::iter(first.map(Ok));
+        let batches = if ended { first.fuse().boxed() } else { first.chain(rest).fuse().boxed() };
+        Ok(Found { query_id, schema, batches })
+    }
+
+    async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary> {
+        let path = path.canonicalize().map_err(|e| Error::invalid(format!("read {}: {e}", path.display())))?;
+        let wish = Wish { kind: kind.to_owned(), path, options: options.clone() };
+        let request = request(Method::POST, "/control/ingest", serde_json::json!(wish).to_string());
+        let mut body = self.send(request).await?.into_body();
+        let mut waiting = Vec::new();
+        while let Some(frame) = body.frame().await.transpose().map_err(lost)? {
+            waiting.extend_from_slice(&frame.into_data().unwrap_or_default());
+            while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                match serde_json::from_slice(&line).map_err(lost)? {
+                    Report::Begin { path, bytes } => progress.begin(&path, bytes),
+                    Report::Advance { bytes } => progress.advance(bytes),
+                    Report::Summary(summary) => return Ok(summary),
+                    Report::Failed(problem) => return Err(problem.into_error()),
+                }
+            }
+        }
+        Err(Error::new(Kind::Unavailable, "the running server stopped before the file was read; reading it again is safe"))
+    }
+
+    async fn reference(&self, rows: bool) -> Result<Reference> {
+        self.call(Method::GET, if rows { "/tables?rows=true" } else { "/tables" }, None::<&()>).await
+    }
+
+    async fn create_key(&self, wish: &KeyWish) -> Result<NewKey> {
+        self.call(Method::POST, "/control/keys", Some(wish)).await
+    }
+
+    async fn list_keys(&self, tenant: Option<&str>) -> Result<Vec<KeyEntry>> {
+        let keys: Vec<KeyEntry> = self.call(Method::GET, "/control/keys", None::<&()>).await?;
+        Ok(keys.into_iter().filter(|key| tenant.is_none() || key.tenant.as_deref() == tenant).collect())
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<()> {
+        let _: serde_json::Value = self.call(Method::POST, "/control/keys/revoke", Some(&serde_json::json!({"id": id}))).await?;
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// An answer being read: bytes become batches.
+struct Reading {
+    body: Incoming,
+    decoder: StreamDecoder,
+    rest: Buffer,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            while !self.rest.is_empty() {
+                if let Some(batch) = self.decoder.decode(&mut self.rest).map_err(lost)? {
+                    return Ok(Some(batch));
+                }
+            }
+            let Some(frame) = self.body.frame().await.transpose().map_err(lost)? else {
+                self.decoder.finish().map_err(lost)?;
+                return Ok(None);
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = Buffer::from(data),
+                Err(frame) => failed_in(&frame)?,
+            }
+        }
+    }
+}
+
+/// The error that a trailer tells of.
+fn failed_in(frame: &hyper::body::Frame<Bytes>) -> Result<()> {
+    let told = frame.trailers_ref().and_then(|trailers| trailers.get(ERROR_TRAILER));
+    let Some(told) = told else { return Ok(()) };
+    let problem: Result<Problem, _> = serde_json::from_slice(told.as_bytes());
+    Err(problem.map_or_else(|_| Error::new(Kind::Internal, "the answer broke off"), Problem::into_error))
+}

@@ -1,0 +1,51 @@
+//! Builds the components from the registers of every floor. Decides nothing itself.
+
+use std::sync::Arc;
+
+use engine::{Catalogue, Clock, Ports, Result, Settings, StateTable, Store, WallClock};
+use ingest::redact::Secrets;
+use ledger::directory::{Directory, OsDice};
+
+use crate::house::House;
+use crate::reference::{FunctionEntry, Reference};
+
+/// Every table and view of every floor.
+pub fn catalogue() -> Catalogue {
+    let mut tables = vec![&engine::reject::REJECT, &engine::query_log::QUERY_LOG];
+    tables.extend(ledger::TABLES);
+    for table in ingest::sources::tables() {
+        // A source also names the tables of lower floors that it writes.
+        if !tables.iter().any(|known| known.name == table.name) {
+            tables.push(table);
+        }
+    }
+    Catalogue { tables, views: ledger::VIEWS.to_vec(), state_tables: state_tables() }
+}
+
+/// Every state table of every floor.
+fn state_tables() -> Vec<&'static StateTable> {
+    let mut tables = vec![&engine::state::LEASE];
+    tables.extend(ledger::directory::STATE_TABLES);
+    tables
+}
+
+/// The SQL reference of everything above.
+pub fn reference() -> Reference {
+    let catalogue = catalogue();
+    let functions = engine::sql::functions::docs().into_iter().map(|f| FunctionEntry {
+        name: f.name.to_owned(),
+        signature: f.signature.to_owned(),
+        doc: f.sentence.to_owned(),
+        example: f.example.to_owned(),
+    });
+    Reference::of(&catalogue.tables, &catalogue.views, &catalogue.state_tables, functions.collect())
+}
+
+/// Opens the store and what stands on it. One process at a time: fails with `Conflict` and the owner's process id.
+pub async fn open(settings: Settings) -> Result<Arc<House>> {
+    let clock: Arc<dyn Clock> = Arc::new(WallClock);
+    let ports = Ports { clock: Arc::clone(&clock), redactor: Arc::new(Secrets::default()) };
+    let store = Store::open(settings, catalogue(), ports).await?;
+    let directory = Directory::new(Arc::clone(store.state()), clock, Arc::new(OsDice));
+    Ok(Arc::new(House::new(store, directory, reference())))
+}
