@@ -1,0 +1,187 @@
+//! `stellwerk ingest`: files become rows, with a progress bar for people and a summary for everybody.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::ingest::sources::SOURCES;
+use ::ingest::{FileOptions, Progress, Summary};
+use clap::Args;
+use clap::builder::PossibleValue;
+use engine::{Error, Kind, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::exit::{self, Exit};
+use super::place::Place;
+use super::print;
+use crate::reach::{Reach, reach};
+
+const AFTER: &str = "\
+Reading the same path again changes nothing: what is there already counts as repeated. A record that does not parse is
+kept in the table `reject` with its reason and does not fail the command; a file or run that is refused as a whole (torn,
+not readable, of another kind) does: the others are still read, and the exit code is 1.
+
+Examples:
+  stellwerk ingest cost ./exports --data ./data
+  stellwerk ingest k8s nodes.json pods.yaml --cluster prod-1 --data ./data
+  stellwerk ingest otlp traces.json --tenant acme --data ./data --format json";
+
+/// Read files into the store.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub struct Ingest {
+    /// What the files are.
+    #[arg(value_parser = kinds())]
+    kind: String,
+    /// Files or folders.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Tenant of rows that name none.
+    #[arg(long, value_name = "TENANT", env = "STELLWERK_TENANT")]
+    tenant: Option<String>,
+    /// Name of the Kubernetes cluster (k8s).
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Name of the cost export (cost), for files without a manifest.
+    #[arg(long, value_name = "NAME")]
+    export: Option<String>,
+    /// How the summary is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: SummaryFormat,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SummaryFormat {
+    /// A line a path.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+fn kinds() -> clap::builder::PossibleValuesParser {
+    let values = SOURCES.iter().map(|source| PossibleValue::new(source.kind()).help(source.doc()));
+    clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
+}
+
+impl Ingest {
+    /// Reads every path, the next one too where one is refused.
+    pub async fn run(self) -> Result<Exit> {
+        let reach = reach(&self.place.settings(), true).await?;
+        let done = tokio::select! {
+            done = self.read(reach.as_ref()) => done,
+            _ = tokio::signal::ctrl_c() => Ok(Exit(Exit::INTERRUPTED)),
+        };
+        let closed = reach.close().await;
+        done.and_then(|exit| closed.map(|()| exit))
+    }
+
+    async fn read(&self, reach: &dyn Reach) -> Result<Exit> {
+        let options = FileOptions { tenant: self.tenant.clone(), cluster: self.cluster.clone(), export: self.export.clone() };
+        let mut results = Vec::with_capacity(self.paths.len());
+        for path in &self.paths {
+            let bar = Bar::new();
+            let read = match path.exists() {
+                true => reach.ingest(&self.kind, path, &options, &bar).await,
+                false => Err(Error::invalid(format!("there is no {}", path.display()))),
+            };
+            bar.clear();
+            if self.format == SummaryFormat::Text {
+                match &read {
+                    Ok(summary) => print::text(&line(path, summary))?,
+                    Err(error) => {
+                        exit::say(error);
+                        Exit(Exit::PROBLEMS)
+                    }
+                };
+            }
+            let stop = read.as_ref().is_err_and(|e| !is_refusal(e));
+            results.push((path, read));
+            if stop {
+                break;
+            }
+        }
+        if self.format == SummaryFormat::Json {
+            print::text(&format!("{:#}\n", document(&self.kind, &results)))?;
+        }
+        let code = |read: &Result<Summary>| match read {
+            Ok(summary) if summary.refused == 0 => Exit::OK,
+            Ok(_) => Exit::PROBLEMS,
+            Err(error) if is_refusal(error) => Exit::PROBLEMS,
+            Err(error) => exit::code(error),
+        };
+        Ok(Exit(results.iter().map(|(_, read)| code(read)).max().unwrap_or(Exit::OK)))
+    }
+}
+
+/// Whether the path is to blame, so that the next one may still be read.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::TooLarge | Kind::Denied)
+}
+
+fn line(path: &Path, summary: &Summary) -> String {
+    let plural = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let mut text = format!("{}: {} accepted", path.display(), plural(summary.accepted, "record", "records"));
+    if summary.rejected > 0 {
+        text.push_str(&format!(", {} rejected (see the table reject)", summary.rejected));
+    }
+    if summary.repeated > 0 {
+        text.push_str(&format!(", {} read before", plural(summary.repeated, "file or run was", "files or runs were")));
+    }
+    if summary.refused > 0 {
+        text.push_str(&format!(", {} refused", plural(summary.refused, "file or run", "files or runs")));
+    }
+    text.push_str(&format!(", from {}\n", plural(summary.files, "file", "files")));
+    summary.notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
+    text
+}
+
+fn document(kind: &str, results: &[(&PathBuf, Result<Summary>)]) -> serde_json::Value {
+    let mut total = Summary::default();
+    let mut paths = Vec::new();
+    for (path, read) in results {
+        paths.push(match read {
+            Ok(summary) => {
+                total.add(summary.clone());
+                let mut entry = serde_json::json!(summary);
+                entry["path"] = serde_json::json!(path);
+                entry
+            }
+            Err(error) => serde_json::json!({"path": path, "error": error.to_string(), "kind": crate::http::problem::kind_name(error.kind())}),
+        });
+    }
+    let refused = total.refused + results.iter().filter(|(_, read)| read.is_err()).count() as u64;
+    serde_json::json!({
+        "kind": kind, "paths": paths, "files": total.files, "accepted": total.accepted, "rejected": total.rejected,
+        "repeated": total.repeated, "refused": refused,
+    })
+}
+
+/// A bar over the bytes of all files that the path holds; hidden where stderr is no terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        let form = "{spinner} {wide_msg} {bytes:>10} / {total_bytes:<10} {bytes_per_sec:>12} {bar:24} {eta:>4}";
+        let style = ProgressStyle::with_template(form).expect("the bar's template is valid");
+        bar.set_style(style.progress_chars("━╾ "));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Bar(bar)
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, path: &Path, bytes: u64) {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        self.0.set_message(crate::output::table::printable(&name.to_string_lossy()));
+        self.0.inc_length(bytes);
+    }
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}

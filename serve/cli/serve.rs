@@ -1,0 +1,183 @@
+//! `stellwerk serve`: opens the store, opens the doors, and closes both in order.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use engine::{Error, Result, Scope};
+use jobs::schedule::Sweeps;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::exit::{self, Exit};
+use super::place::{Place, duration};
+use crate::auth::{Guard, bootstrap};
+use crate::house::House;
+use crate::http::listen::Doors;
+use crate::{control, http, wire};
+
+const AFTER: &str = "\
+SIGTERM or Ctrl-C stops: no new requests, running ones end, everything in memory is flushed, exit code 0. A second signal
+stops at once; what was acknowledged is in the log and is there after the next start.
+
+Examples:
+  stellwerk serve --data ./data                                     on 127.0.0.1:7480, keys needed
+  stellwerk serve --data ./data --listen 127.0.0.1:0 --auth none    any free port, for a trial
+  stellwerk serve --data ./data --listen 0.0.0.0:7480 --listen '[::]:7480'
+  stellwerk serve --data ./data --store s3://bucket/prefix --store-option aws_endpoint=http://127.0.0.1:9000
+
+The first start writes the key of the platform to DIR/bootstrap.key. `stellwerk key create` makes others.";
+
+/// Run the server: HTTP, OTLP over HTTP and gRPC, webhooks, health and metrics.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub struct Serve {
+    /// Address to listen on, HTTP and gRPC alike; port 0 takes a free one. Repeat it for several.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7480", env = "STELLWERK_LISTEN", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+    /// How callers prove who they are; none is for loopback only.
+    #[arg(long, value_enum, default_value = "key", env = "STELLWERK_AUTH")]
+    auth: Auth,
+    /// How long running requests may take to end when the server stops.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration, env = "STELLWERK_GRACE")]
+    grace: Duration,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Auth {
+    /// By a key: Authorization: Bearer, Basic with the key as password, or x-api-key.
+    Key,
+    /// Everybody is the platform's operator.
+    None,
+}
+
+impl Serve {
+    /// Runs until a signal.
+    pub async fn run(self) -> Result<Exit> {
+        if let Some(open) = self.listen.iter().find(|a| self.auth == Auth::None && !a.ip().is_loopback()) {
+            return Err(Error::invalid(format!("--auth none is for loopback only, and {open} is not: others would reach every tenant's rows")));
+        }
+        let mut signals = Signals::new()?;
+        let house = tokio::select! {
+            opened = wire::open(self.place.settings()) => opened?,
+            _ = signals.next() => return Ok(Exit(Exit::INTERRUPTED)),
+        };
+        let served = tokio::select! {
+            served = self.serve(&house) => served,
+            name = signals.next() => { tracing::info!(signal = name, "stopping before the doors were open"); Ok(None) }
+        };
+        let running = match served {
+            Ok(running) => running,
+            Err(error) => {
+                house.close().await?;
+                return Err(error);
+            }
+        };
+        if running.is_some() {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "stopping; a second signal stops at once");
+        }
+        tokio::select! {
+            stopped = self.stop(&house, running) => stopped,
+            name = signals.next() => {
+                tracing::warn!(signal = name, "stopped at once; the log keeps what was acknowledged");
+                // Not a return: that would wait for tasks that may hang.
+                std::process::exit(i32::from(Exit::INTERRUPTED));
+            }
+        }
+    }
+
+    /// Opens every door.
+    async fn serve(&self, house: &Arc<House>) -> Result<Option<Running>> {
+        let data = &self.place.data;
+        let guard = match self.auth {
+            Auth::Key => Guard::Keys(Arc::clone(house)),
+            Auth::None => Guard::Everybody(Scope::platform("anonymous")),
+        };
+        let key = bootstrap::ensure(data, &house.directory).await?;
+        let doors = Doors::new(Arc::clone(&house.metrics));
+        let app = http::app(house, guard, axum::Router::new());
+        let mut bound = Vec::with_capacity(self.listen.len());
+        for address in &self.listen {
+            let (listener, address) = Doors::bind(*address).await?;
+            bound.push(address);
+            doors.serve_tcp(listener, app.clone());
+            if !address.ip().is_loopback() {
+                tracing::warn!(%address, "keys travel in the clear to this address: put TLS in front of it");
+            }
+        }
+        let socket = control::serve(house, data, &doors)?;
+        let sweeps = Sweeps::start(Arc::clone(&house.store)).await?;
+        self.announce(&bound, key.as_ref(), data);
+        Ok(Some(Running { doors, socket, sweeps }))
+    }
+
+    /// Says where the doors are. The key itself is shown on a terminal only: pipes end in logs.
+    fn announce(&self, bound: &[SocketAddr], key: Option<&bootstrap::Bootstrap>, data: &Path) {
+        let mut text: String = bound.iter().map(|address| format!("listening on http://{address}\n")).collect();
+        text.push_str(
+            "  POST /sql                              questions (JSON, CSV, Arrow, Parquet)\n  \
+               GET  /tables                           the SQL reference\n  \
+               POST /v1/traces /v1/logs /v1/metrics   OTLP over HTTP; over gRPC on the same port\n  \
+               POST /hooks/ado                        Azure DevOps service hooks\n  \
+               GET  /healthz /readyz /metrics         for the operator, without a key\n",
+        );
+        text.push_str(&match (self.auth, key) {
+            (Auth::None, _) => "  no key is needed: everybody on this machine is the operator\n".to_owned(),
+            (Auth::Key, Some(bootstrap::Bootstrap { fresh: Some(key), .. })) if std::io::stdout().is_terminal() => {
+                format!("  key, shown this once: {key}\n")
+            }
+            (Auth::Key, Some(key)) => format!("  the platform's key lies in {}\n", key.path.display()),
+            (Auth::Key, None) => "  the bootstrap key was revoked; `stellwerk key list` shows the others\n".to_owned(),
+        });
+        text.push_str(&format!("  shell: stellwerk sql --data {}\n", data.display()));
+        let mut stdout = std::io::stdout();
+        // Nobody may be reading; the server runs all the same.
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    async fn stop(&self, house: &House, running: Option<Running>) -> Result<Exit> {
+        if let Some(Running { doors, socket, sweeps }) = running {
+            if let Err(late) = doors.close(self.grace).await {
+                exit::say(&late);
+            }
+            drop(socket);
+            sweeps.stop().await;
+        }
+        house.close().await?;
+        tracing::info!("stopped");
+        Ok(Exit(Exit::OK))
+    }
+}
+
+/// What runs until the server stops.
+struct Running {
+    doors: Doors,
+    socket: control::place::Bound,
+    sweeps: Sweeps,
+}
+
+/// The two signals that stop a server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let listen = |kind| signal(kind).map_err(|e| Error::unavailable("listen for signals", e));
+        Ok(Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
