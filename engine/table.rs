@@ -122,7 +122,8 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Identity within a tenant. Empty: rows are only ever added. Otherwise the newest row per key is the current one.
     pub key: &'static [&'static str],
-    /// Column that names a replaceable set of rows (a month of one export). A `Replace` mark supersedes what the set held.
+    /// Column that names a replaceable set of rows (a month of one export) within a tenant. A `Replace` mark supersedes
+    /// what the set of its tenant held.
     pub set: Option<&'static str>,
     /// The column that says when the fact happened; pruning and retention go by it.
     pub time: &'static str,

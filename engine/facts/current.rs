@@ -24,6 +24,9 @@ use crate::table::{OP, OP_DELETE, OP_REPLACE, SEQ, Table};
 
 type KeyHash = [u8; 16];
 
+/// Newest mark per tenant and set: like a key, a set is one within its tenant.
+pub type Marks = HashMap<String, HashMap<String, u64>>;
+
 /// How far back a question looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -42,8 +45,8 @@ pub enum Base {
     #[default]
     Every,
     Keyed(Arc<Keyed>),
-    /// Newest mark per set.
-    Sets(Arc<HashMap<String, u64>>),
+    /// Newest mark per tenant and set.
+    Sets(Arc<Marks>),
 }
 
 /// Newest row per key.
@@ -169,10 +172,7 @@ impl Base {
             }
             Base::Sets(marks) => {
                 let marks = Arc::make_mut(marks);
-                for_each_mark(table, rows, |set, seq| {
-                    let newest = marks.entry(set.to_owned()).or_insert(seq);
-                    *newest = (*newest).max(seq);
-                })
+                add_marks(table, rows, marks)
             }
         }
     }
@@ -230,20 +230,28 @@ fn for_each_key(table: &Table, rows: &RecordBatch, mut each: impl FnMut(KeyHash,
     Ok(())
 }
 
-fn for_each_mark(table: &Table, rows: &RecordBatch, mut each: impl FnMut(&str, u64)) -> Result<()> {
+/// Takes in the marks among `rows`.
+fn add_marks(table: &Table, rows: &RecordBatch, marks: &mut Marks) -> Result<()> {
     let Some(set) = table.set else { return Ok(()) };
     let ops = ops(rows)?;
     if ops.null_count() == ops.len() {
         return Ok(());
     }
-    let sets = cast(column(rows, set)?, &DataType::Utf8).map_err(|e| Error::unavailable("read the marks of a batch", e))?;
-    let sets = sets.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8");
+    let (tenants, sets) = (texts(rows, table.tenant)?, texts(rows, set)?);
     for (row, (op, seq)) in ops.iter().zip(seqs(rows)?.values()).enumerate() {
         if op == Some(OP_REPLACE) && sets.is_valid(row) {
-            each(sets.value(row), *seq as u64);
+            let of_tenant = marks.entry(tenants.value(row).to_owned()).or_default();
+            let newest = of_tenant.entry(sets.value(row).to_owned()).or_insert(0);
+            *newest = (*newest).max(*seq as u64);
         }
     }
     Ok(())
+}
+
+/// A column of text, dictionary-encoded or not.
+fn texts(rows: &RecordBatch, name: &str) -> Result<StringArray> {
+    let plain = cast(column(rows, name)?, &DataType::Utf8).map_err(|e| Error::unavailable("read the sets of a batch", e))?;
+    Ok(plain.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8").clone())
 }
 
 /// Decides row by row what a scan shows.
@@ -258,7 +266,7 @@ pub struct Visible {
 enum Rule {
     Every,
     Keyed { base: Arc<Keyed>, dead: HashSet<u64>, fresh: HashSet<u64> },
-    Sets(HashMap<String, u64>),
+    Sets(Marks),
 }
 
 impl Visible {
@@ -294,10 +302,7 @@ impl Visible {
             Base::Sets(marks) => {
                 let mut marks = marks.as_ref().clone();
                 for rows in &tail {
-                    for_each_mark(table, rows, |set, seq| {
-                        let newest = marks.entry(set.to_owned()).or_insert(seq);
-                        *newest = (*newest).max(seq);
-                    })?;
+                    add_marks(table, rows, &mut marks)?;
                 }
                 Rule::Sets(marks)
             }
@@ -310,7 +315,7 @@ impl Visible {
         let mut names = match self.rule {
             Rule::Every => vec![],
             Rule::Keyed { .. } => vec![SEQ, OP],
-            Rule::Sets(_) => vec![SEQ, OP, self.table.set.expect("a table with marks has a set column")],
+            Rule::Sets(_) => vec![SEQ, OP, self.table.tenant, self.table.set.expect("a table with marks has a set column")],
         };
         match self.bound {
             Bound::Now => {}
@@ -343,18 +348,17 @@ impl Visible {
         filter_record_batch(&batch, &keep).map_err(|e| Error::unavailable("keep the current rows", e))
     }
 
-    fn behind_marks(&self, batch: &RecordBatch, marks: &HashMap<String, u64>) -> Result<BooleanArray> {
-        let broken = |e| Error::unavailable("keep the current rows", e);
-        let column = column(batch, self.table.set.expect("a table with marks has a set column"))?;
+    fn behind_marks(&self, batch: &RecordBatch, marks: &Marks) -> Result<BooleanArray> {
+        let tenants = texts(batch, self.table.tenant)?;
+        let sets = texts(batch, self.table.set.expect("a table with marks has a set column"))?;
         let (seqs, ops) = (seqs(batch)?, ops(batch)?);
-        let sets = cast(column, &DataType::Utf8).map_err(broken)?;
-        let sets = sets.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8");
-        let mut last: (Option<&str>, u64) = (None, 0);
+        let mut last: (Option<(&str, &str)>, u64) = (None, 0);
         let mut keep = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let set = sets.is_valid(row).then(|| sets.value(row));
+            let set = sets.is_valid(row).then(|| (tenants.value(row), sets.value(row)));
             if set != last.0 {
-                last = (set, set.and_then(|s| marks.get(s)).copied().unwrap_or(0));
+                let mark = set.and_then(|(tenant, set)| marks.get(tenant)?.get(set)).copied();
+                last = (set, mark.unwrap_or(0));
             }
             keep.push(ops.is_null(row) && seqs.value(row) as u64 >= last.1);
         }

@@ -106,10 +106,12 @@ impl Facts {
             Base::Keyed(keyed) => self.dead_keyed(&dataset, &keyed, until).await?,
             Base::Sets(marks) => marks
                 .iter()
-                .map(|(set, mark)| {
-                    let before = col(SEQ).lt(lit(i64::try_from(*mark).unwrap_or(i64::MAX)));
+                .flat_map(|(tenant, sets)| sets.iter().map(move |(set, mark)| (tenant, set, *mark)))
+                .map(|(tenant, set, mark)| {
+                    let before = col(SEQ).lt(lit(i64::try_from(mark).unwrap_or(i64::MAX)));
                     let set = ident(self.table.set.expect("a table with marks has a set column")).eq(lit(set.as_str()));
-                    (set.and(before).and(col(OP).is_null()), *mark)
+                    let own = ident(self.table.tenant).eq(lit(tenant.as_str()));
+                    (own.and(set).and(before).and(col(OP).is_null()), mark)
                 })
                 .collect(),
         };
