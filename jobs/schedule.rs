@@ -2,34 +2,35 @@
 //! finds, so a beat that is missed, late or repeated changes nothing.
 
 mod beat;
-mod upkeep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Error, Kind, Result, Store};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use beat::Beat;
-use upkeep::Upkeep;
 
 pub use beat::{BACKOFF_MAX, Count, Sweep};
+
+/// How often the tables are maintained.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// The running sweeps. They run until [`Sweeps::stop`].
 pub struct Sweeps {
     scheduler: JobScheduler,
     beats: Vec<Arc<Beat>>,
-    upkeep: Option<Arc<Upkeep>>,
 }
 
 impl Sweeps {
-    /// Starts the sweeps of a store: the maintenance lease is kept, and while it is held the tables are maintained. (Due
-    /// tails are flushed by the store itself.)
+    /// Starts the sweeps of a store: its tables are maintained, by whichever process holds the lease that the store asks
+    /// for. (Due tails are flushed by the store itself: durability does not hang on a scheduler.)
     pub async fn start(store: Arc<Store>) -> Result<Sweeps> {
-        let upkeep = Arc::new(Upkeep::new(store));
-        upkeep.keep_lease().await?;
-        let mut sweeps = Sweeps::run(upkeep::sweeps(&upkeep)).await?;
-        sweeps.upkeep = Some(upkeep);
-        Ok(sweeps)
+        let maintain = move || {
+            let store = Arc::clone(&store);
+            async move { store.maintain().await }
+        };
+        Sweeps::run(vec![Sweep::new("maintain", MAINTAIN_EVERY, maintain)]).await
     }
 
     /// Starts any sweeps.
@@ -50,7 +51,7 @@ impl Sweeps {
             scheduler.add(job.map_err(|e| broken(&e))?).await.map_err(|e| broken(&e))?;
         }
         scheduler.start().await.map_err(|e| broken(&e))?;
-        Ok(Sweeps { scheduler, beats, upkeep: None })
+        Ok(Sweeps { scheduler, beats })
     }
 
     /// What each sweep did so far, for metrics.
@@ -58,16 +59,13 @@ impl Sweeps {
         self.beats.iter().map(|beat| beat.count()).collect()
     }
 
-    /// Begins no further sweep, waits for those that run, and gives the maintenance lease back.
+    /// Begins no further sweep, and waits for those that run.
     pub async fn stop(mut self) {
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the scheduler did not stop; its beats find nothing to do");
         }
         for beat in &self.beats {
             beat.stop().await;
-        }
-        if let Some(upkeep) = self.upkeep {
-            upkeep.release().await;
         }
     }
 }
