@@ -37,6 +37,7 @@ const KEYS: [&str; 19] = [
 pub struct Identity {
     cells: Vec<Option<usize>>,
     ordinals: HashMap<[u8; 16], u32>,
+    key: Vec<u8>,
     ids: StringBuilder,
 }
 
@@ -44,23 +45,23 @@ impl Identity {
     /// For the rows of a file of this layout.
     pub fn new(layout: &Layout) -> Identity {
         let cells = KEYS.iter().map(|key| layout.cell(key)).collect();
-        Identity { cells, ordinals: HashMap::new(), ids: StringBuilder::new() }
+        Identity { cells, ordinals: HashMap::new(), key: Vec::new(), ids: StringBuilder::new() }
     }
 
     /// Appends a row's id: its keys, and its ordinal among the run's rows of the same keys.
     pub fn append(&mut self, row: &impl Cells, tenant: &str, export: &str, period: Option<i64>) {
-        let mut hash = Sha256::new();
+        self.key.clear();
         let mut part = |text: &str| {
-            hash.update(text.len().to_le_bytes());
-            hash.update(text);
+            self.key.extend_from_slice(&text.len().to_le_bytes());
+            self.key.extend_from_slice(text.as_bytes());
         };
         part(tenant);
         part(export);
         for cell in &self.cells {
             part(cell.and_then(|at| row.cell(at)).unwrap_or_default());
         }
-        hash.update(period.unwrap_or_default().to_le_bytes());
-        let keys = half(hash.finalize().as_slice());
+        self.key.extend_from_slice(&period.unwrap_or_default().to_le_bytes());
+        let keys = half(Sha256::digest(&self.key).as_slice());
         let ordinal = self.ordinals.entry(keys).and_modify(|n| *n += 1).or_insert(0);
         let id = if *ordinal == 0 {
             keys

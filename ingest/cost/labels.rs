@@ -52,7 +52,8 @@ impl Labels {
             tags.clone_into(&mut self.last_tags);
             let pairs = texts(tags);
             for (label, (_, names, _)) in self.last_labels.iter_mut().zip(&self.columns) {
-                let find = |name: &&str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+                let find =
+                    |name: &&str| pairs.iter().find(|(key, _)| is_called(key, name)).map(|(_, value)| value.clone());
                 *label = names.iter().find_map(find);
             }
         }
@@ -63,7 +64,8 @@ impl Labels {
             let details = self.details.and_then(|at| row.cell(at)).unwrap_or_default();
             if details != self.last_details {
                 details.clone_into(&mut self.last_details);
-                self.last_model = texts(details).into_iter().find(|(key, _)| key == "modelid").map(|(_, value)| value);
+                self.last_model =
+                    texts(details).into_iter().find(|(key, _)| is_called(key, "modelid")).map(|(_, value)| value);
             }
             column.append(self.last_model.as_deref());
         }
@@ -82,7 +84,7 @@ impl Labels {
     }
 }
 
-/// The texts of a JSON object, their keys in lower case without `-`, `_` and a provider's prefix (`user:`).
+/// The texts of a JSON object, by its own keys.
 fn texts(json: &str) -> Vec<(String, String)> {
     let Ok(serde_json::Value::Object(map)) = serde_json::from_str(json) else { return Vec::new() };
     let text = |value: serde_json::Value| match value {
@@ -90,9 +92,12 @@ fn texts(json: &str) -> Vec<(String, String)> {
         serde_json::Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    let plain = |key: &str| {
-        let key = key.rsplit_once([':', '/']).map_or(key, |(_, last)| last);
-        key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect::<String>()
-    };
-    map.into_iter().filter_map(|(key, value)| Some((plain(&key), text(value)?))).collect()
+    map.into_iter().filter_map(|(key, value)| Some((key, text(value)?))).collect()
+}
+
+/// Whether a key is `name` but for case, `-`, `_`, blanks and a provider's prefix (`user:`).
+fn is_called(key: &str, name: &str) -> bool {
+    let start = key.bytes().rposition(|b| b == b':' || b == b'/').map_or(0, |at| at + 1);
+    let plain = key.bytes().skip(start).filter(|b| !matches!(b, b'-' | b'_' | b' '));
+    plain.map(|b| b.to_ascii_lowercase()).eq(name.bytes())
 }
