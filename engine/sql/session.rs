@@ -97,6 +97,8 @@ impl Asking {
         if schema.named_rows() < PARALLEL_ROWS_MIN {
             session.config_mut().options_mut().execution.target_partitions = 1;
         }
+        // One instant for the whole question: without it now() and its kin cannot be planned.
+        session.mark_start_execution();
         let plan = session.create_physical_plan(&plan).await.map_err(from_datafusion)?;
         guard::check(&plan, scope)?;
         execute_stream(plan, session.task_ctx()).map_err(from_datafusion)

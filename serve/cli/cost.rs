@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use engine::Result;
 
-use super::exit::Exit;
+use super::exit::{self, Exit};
 use super::print;
 
 const AFTER: &str = "\
@@ -53,7 +53,14 @@ impl Cost {
 
 impl Check {
     async fn run(self) -> Result<Exit> {
-        let report = ::ingest::cost::check_file(&self.file, self.focus_version.as_deref()).await?;
+        let report = match ::ingest::cost::check_file(&self.file, self.focus_version.as_deref()).await {
+            Ok(report) => report,
+            Err(error) => {
+                // Whatever the cause, the answer is that this file could not be read.
+                exit::say(&error);
+                return Ok(Exit(Exit::USAGE));
+            }
+        };
         print::text(&match self.format {
             ReportFormat::Text => format!("{}\n", report.to_string().trim_end()),
             ReportFormat::Json => format!("{:#}\n", serde_json::json!(report)),

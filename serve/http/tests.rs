@@ -61,6 +61,8 @@ async fn the_doors_over_a_store() {
     assert_eq!(answer.headers()[sql::QUERY_ID], json["query_id"].as_str().unwrap());
     let (_, _, text) = call(&app, post(&key, "/sql?format=csv&param=7", "SELECT CAST($1 AS BIGINT) + 1 AS n")).await;
     assert_eq!(text, "n\n8\n");
+    let (_, _, text) = call(&app, post(&key, "/sql?format=jsonl", "SELECT now() > TIMESTAMP '2020-01-01T00:00:00Z' AS later")).await;
+    assert_eq!(text, "{\"later\":true}\n");
     for (uri, body, expected) in [
         ("/sql", "SELEC 1", 400),
         ("/sql", "", 400),
