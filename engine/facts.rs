@@ -62,6 +62,9 @@ pub struct Facts {
     /// The declaration.
     pub table: &'static Table,
     commits: tokio::sync::Mutex<()>,
+    /// Held for a whole bulk load: were the rows of two loads interleaved in the log, rows of the first would stand behind
+    /// the mark of the second and both be current.
+    loads: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
 }
 
@@ -116,7 +119,13 @@ impl Facts {
             commits: 0,
             failed: None,
         };
-        Ok((Facts { table, commits: tokio::sync::Mutex::new(()), inner: Mutex::new(inner) }, mark.next))
+        let facts = Facts { table, commits: tokio::sync::Mutex::new(()), loads: tokio::sync::Mutex::new(()), inner: Mutex::new(inner) };
+        Ok((facts, mark.next))
+    }
+
+    /// Waits for its turn to load in bulk; the turn lasts until the guard is dropped.
+    pub async fn turn_to_load(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.loads.lock().await
     }
 
     /// Rows of the log before this `_seq` are in Lance.

@@ -282,6 +282,7 @@ impl Store {
             return Err(Error::new(Kind::Unavailable, "the store is closing; nothing was loaded"));
         }
         let facts = self.facts(load.table.name)?;
+        let _turn = facts.turn_to_load().await;
         let first = self.writer.next_seq();
         let at_us = self.ports.clock.now_us();
         let rows = Arc::new(AtomicU64::new(0));

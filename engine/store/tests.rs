@@ -241,6 +241,25 @@ async fn a_failed_load_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_loads_at_once_the_later_one_stands_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let slow = |costs: &'static [i128]| {
+        let whole = bill("may", costs);
+        let batches = futures::stream::iter((0..whole.num_rows()).map(move |row| whole.slice(row, 1)));
+        let batches = batches.then(|batch| async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(batch)
+        });
+        Load { table: &BILL, source: "file".into(), batches: Box::pin(batches) }
+    };
+    let (one, two) = tokio::join!(store.load(slow(&[1; 10])), store.load(slow(&[100; 10])));
+    (one.unwrap(), two.unwrap());
+    let sum = ask(&store, "SELECT sum(Cost) FROM bill").await;
+    assert!(["10.000000000000000000", "1000.000000000000000000"].contains(&sum.as_str()), "{sum}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_acknowledged_once_in_every_life() {
     let dir = tempfile::tempdir().unwrap();
     let keyed = |key: &str, body: u8| {

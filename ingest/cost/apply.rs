@@ -31,6 +31,10 @@ const REJECTS_IN_FRAME: usize = 500;
 const PROGRESS_TICK: Duration = Duration::from_millis(200);
 const HASH_BUFFER_BYTES: usize = 1 << 20;
 
+/// One run at a time: between the look into the register and the entry in it, no other run may be loaded, or an older one
+/// could replace a newer.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// For whom runs are applied.
 pub struct Applying<'a> {
     pub store: &'a Store,
@@ -68,6 +72,7 @@ impl Applying<'_> {
             (None, Ok(parts)) => hash_of(parts.clone()).await?,
             (None, Err(_)) => return Err(Error::new(Kind::Internal, "only a manifest makes a run unfit")),
         };
+        let _turn = TURN.lock().await;
         let seen = Seen::ask(self.store, self.scope, &run.export, &run_id).await?;
         let runs = seen.runs()?;
         let form = run.hint.map_or("cost_and_usage", Form::dataset);
