@@ -119,7 +119,12 @@ impl Facts {
             commits: 0,
             failed: None,
         };
-        let facts = Facts { table, commits: tokio::sync::Mutex::new(()), loads: tokio::sync::Mutex::new(()), inner: Mutex::new(inner) };
+        let facts = Facts {
+            table,
+            commits: tokio::sync::Mutex::new(()),
+            loads: tokio::sync::Mutex::new(()),
+            inner: Mutex::new(inner),
+        };
         Ok((facts, mark.next))
     }
 
@@ -152,7 +157,12 @@ impl Facts {
     /// The table as it is now.
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.inner.lock();
-        Snapshot { table: self.table, dataset: inner.dataset.clone(), tail: inner.tail.chunks(), base: inner.base.clone() }
+        Snapshot {
+            table: self.table,
+            dataset: inner.dataset.clone(),
+            tail: inner.tail.chunks(),
+            base: inner.base.clone(),
+        }
     }
 
     /// Figures for status and metrics.
@@ -209,7 +219,8 @@ impl Facts {
         // The rows are written outside the lock: only the commit must wait its turn.
         let dataset = self.inner.lock().dataset.clone();
         let doing = format!("load {}", self.table.name);
-        let params = WriteParams { mode: WriteMode::Append, max_rows_per_file: FILE_ROWS_MAX, ..WriteParams::default() };
+        let params =
+            WriteParams { mode: WriteMode::Append, max_rows_per_file: FILE_ROWS_MAX, ..WriteParams::default() };
         let marks = Base::collector(self.table);
         let rows = marks.clone().watch(rows);
         let transaction = InsertBuilder::new(dataset).with_params(&params).execute_uncommitted_stream(rows).await;
@@ -220,7 +231,8 @@ impl Facts {
             (inner.dataset.clone(), inner.flushed)
         };
         transaction.transaction_properties = Some(Arc::new(properties(flushed, next())));
-        let committed = lance::dataset::CommitBuilder::new(dataset).execute(transaction).await.map_err(lance_error(doing))?;
+        let committed =
+            lance::dataset::CommitBuilder::new(dataset).execute(transaction).await.map_err(lance_error(doing))?;
         let mut inner = self.inner.lock();
         for batch in marks.take() {
             inner.base.add(self.table, &batch)?;

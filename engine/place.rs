@@ -62,7 +62,8 @@ impl Place {
         for (key, value) in &options {
             connect = connect.storage_option(key, value);
         }
-        let connection = connect.execute().await.map_err(|e| Error::unavailable(&format!("connect to the store {url}"), e))?;
+        let connection =
+            connect.execute().await.map_err(|e| Error::unavailable(&format!("connect to the store {url}"), e))?;
         let place = Place { url, connection, store, base };
         place.prove_conditional_put().await?;
         Ok(place)
@@ -105,7 +106,10 @@ impl Place {
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(()),
             Ok(_) => Err(Error::new(
                 Kind::Unavailable,
-                format!("the store {} ignores the condition of a conditional PUT; commits to it could be lost, so it is not used", self.url),
+                format!(
+                    "the store {} ignores the condition of a conditional PUT; commits to it could be lost, so it is not used",
+                    self.url
+                ),
             )),
             Err(e) => Err(Error::unavailable("prove the store's conditional PUT", e)),
         }
@@ -131,7 +135,8 @@ fn local_url(dir: &FilePath) -> Result<String> {
     let doing = || format!("create {}", dir.display());
     std::fs::create_dir_all(dir).map_err(|e| Error::unavailable(&doing(), e))?;
     let absolute = dir.canonicalize().map_err(|e| Error::unavailable(&doing(), e))?;
-    let url = Url::from_file_path(&absolute).map_err(|()| Error::invalid(format!("{} is no absolute path", absolute.display())))?;
+    let url = Url::from_file_path(&absolute)
+        .map_err(|()| Error::invalid(format!("{} is no absolute path", absolute.display())))?;
     Ok(format!("{LOCAL_SCHEME}://{}", url.path()))
 }
 

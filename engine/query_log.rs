@@ -14,14 +14,19 @@ pub static QUERY_LOG: Table = Table {
         "query_log",
         "Every question put to the store: who asked, the SQL (redacted), how long it took, how many rows it gave, why it failed.",
         &[
-            Column::new("tenant", Type::Name, "Tenant of the asker; `platform` for the platform's own scope.").required(),
+            Column::new("tenant", Type::Name, "Tenant of the asker; `platform` for the platform's own scope.")
+                .required(),
             Column::new("query_id", Type::Text, "Id of the question, as the answer's header gave it.").required(),
             Column::new("principal", Type::Name, "Name of the asker's key.").required(),
             Column::new("sql", Type::Text, "The SQL as asked, redacted, its first 65,536 bytes."),
             Column::new("started_at", Type::Time, "When planning began.").required(),
             Column::new("duration_ms", Type::Float, "From planning to the last row.").unit("ms"),
             Column::new("rows", Type::Int, "Rows given.").unit("rows"),
-            Column::new("snapshot_seq", Type::Int, "Every row before this `_seq` was visible; `as_of(table, snapshot_seq - 1)` asks again."),
+            Column::new(
+                "snapshot_seq",
+                Type::Int,
+                "Every row before this `_seq` was visible; `as_of(table, snapshot_seq - 1)` asks again.",
+            ),
             Column::new("status", Type::Name, "`ok`, `error` or `cancelled`.").required(),
             Column::new("error", Type::Text, "Why it failed."),
         ],

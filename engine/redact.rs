@@ -16,7 +16,9 @@ pub fn redact(rows: RecordBatch, redactor: &dyn Redactor) -> RecordBatch {
 
 fn redact_column(column: &ArrayRef, redactor: &dyn Redactor) -> ArrayRef {
     match column.data_type() {
-        DataType::Utf8 => redact_text(column.as_string(), redactor).map_or_else(|| column.clone(), |text| Arc::new(text) as _),
+        DataType::Utf8 => {
+            redact_text(column.as_string(), redactor).map_or_else(|| column.clone(), |text| Arc::new(text) as _)
+        }
         DataType::Dictionary(..) => {
             let dictionary = column.as_dictionary::<Int32Type>();
             match redact_text(dictionary.values().as_string(), redactor) {

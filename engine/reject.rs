@@ -18,7 +18,11 @@ pub static REJECT: Table = Table {
             Column::new("kind", Type::Name, "What it was meant to be: `otlp.logs`, `cost`, `k8s`, `ado` …").required(),
             Column::new("reason", Type::Text, "Why it was refused, for the person who must act.").required(),
             Column::new("place", Type::Text, "Where in its input it stood: line, record number or JSON path."),
-            Column::new("body", Type::Text, "The record, redacted, its first 65,536 bytes; bytes that are not UTF-8 are replaced."),
+            Column::new(
+                "body",
+                Type::Text,
+                "The record, redacted, its first 65,536 bytes; bytes that are not UTF-8 are replaced.",
+            ),
             Column::new("body_bytes", Type::Int, "Size of the record as received.").unit("bytes"),
         ],
     )

@@ -40,11 +40,15 @@ impl State {
     pub async fn open(settings: &Settings) -> Result<State> {
         let database = match settings.state.as_deref() {
             None => Database::sqlite(&settings.data.join(FILE)).await?,
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => Database::postgres(url).await?,
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Database::postgres(url).await?
+            }
             Some(url) => {
                 // Only the scheme is repeated: the rest may hold a password.
                 let scheme = url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
-                return Err(Error::invalid(format!("open the state database: {scheme} is not supported, use postgres:// or leave it out for SQLite")));
+                return Err(Error::invalid(format!(
+                    "open the state database: {scheme} is not supported, use postgres:// or leave it out for SQLite"
+                )));
             }
         };
         Ok(State { database })

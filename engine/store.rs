@@ -8,8 +8,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
@@ -331,7 +331,11 @@ impl Store {
         match planned {
             Ok(stream) => {
                 let query_id = entry.query_id.clone();
-                let stream = crate::sql::limit::watch(stream, limits, Logged { store: self.shared(), scope: scope.clone(), entry });
+                let stream = crate::sql::limit::watch(
+                    stream,
+                    limits,
+                    Logged { store: self.shared(), scope: scope.clone(), entry },
+                );
                 Ok(Answer { query_id, stream })
             }
             Err(error) => {
@@ -490,9 +494,13 @@ fn replay(tables: &BTreeMap<&'static str, Arc<Facts>>, header: &Header, body: &b
     let (mut at, mut seq) = (0usize, header.seq);
     for part in &header.parts {
         let end = at + usize::try_from(part.bytes).unwrap_or(usize::MAX);
-        let bytes = body.get(at..end).ok_or_else(|| Error::new(Kind::Corrupt, "a frame's parts are longer than its body"))?;
+        let bytes =
+            body.get(at..end).ok_or_else(|| Error::new(Kind::Corrupt, "a frame's parts are longer than its body"))?;
         let facts = tables.get(part.table.as_str()).ok_or_else(|| {
-            let why = format!("the log holds rows of table {}, which this program does not declare; start the newer one", part.table);
+            let why = format!(
+                "the log holds rows of table {}, which this program does not declare; start the newer one",
+                part.table
+            );
             Error::new(Kind::Corrupt, why)
         })?;
         if seq >= facts.flushed() {

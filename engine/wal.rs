@@ -41,8 +41,9 @@ impl Log {
         match home {
             WalPlace::Local => {
                 let dir = data.join("wal");
-                let (log, recovered, keys) =
-                    tokio::task::spawn_blocking(move || local::LocalLog::open(dir)).await.expect("opening a log never panics")?;
+                let (log, recovered, keys) = tokio::task::spawn_blocking(move || local::LocalLog::open(dir))
+                    .await
+                    .expect("opening a log never panics")?;
                 Ok((Log::Local(log), recovered, keys))
             }
             WalPlace::Store => {

@@ -88,7 +88,15 @@ impl Writer {
         for key in start.keys {
             known.remember(key);
         }
-        let task = Task { log: start.log, known, next, tables: start.tables, clock: start.clock, publishing: start.publishing, last_us: 0 };
+        let task = Task {
+            log: start.log,
+            known,
+            next,
+            tables: start.tables,
+            clock: start.clock,
+            publishing: start.publishing,
+            last_us: 0,
+        };
         tokio::spawn(task.run(inbox));
         writer
     }
@@ -112,7 +120,10 @@ impl Writer {
     pub async fn append(&self, source: String, key: Option<(String, String)>, pieces: Vec<Piece>) -> Result<Receipt> {
         let bytes: usize = pieces.iter().map(|p| p.ipc.len()).sum();
         if bytes > frame::BODY_BYTES_MAX || bytes > self.queue_bytes_max {
-            return Err(Error::new(Kind::TooLarge, format!("a frame of {bytes} bytes is larger than the queue of {}", self.queue_bytes_max)));
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("a frame of {bytes} bytes is larger than the queue of {}", self.queue_bytes_max),
+            ));
         }
         let full = || Error::new(Kind::Overloaded { retry_after: RETRY_AFTER }, "the write-ahead log's queue is full");
         let permits = u32::try_from(bytes.max(1)).map_err(|_| full())?;
@@ -122,7 +133,9 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let pending = Box::new(Pending { source, key, pieces, body, body_crc, reply, _room: room });
         self.commands.try_send(Command::Append(pending)).map_err(|_| full())?;
-        answer.await.map_err(|_| Error::new(Kind::Unavailable, "the store is closing; the frame was not acknowledged"))?
+        answer
+            .await
+            .map_err(|_| Error::new(Kind::Unavailable, "the store is closing; the frame was not acknowledged"))?
     }
 
     /// Forgets what every table has flushed; answers the bytes left in the log.
@@ -231,7 +244,9 @@ impl Task {
             }
             placed.push(self.place(pending));
         }
-        if let (Some(first), Some(last)) = (placed.first().map(|p| p.header.seq), placed.last().map(|p| p.header.next())) {
+        if let (Some(first), Some(last)) =
+            (placed.first().map(|p| p.header.seq), placed.last().map(|p| p.header.next()))
+        {
             let frames = placed.iter().map(|p| p.bytes.clone()).collect();
             let keys = placed.iter().filter_map(|p| p.header.key.clone()).collect();
             if let Err(error) = self.log.write(first, last, frames, keys).await {
@@ -246,7 +261,8 @@ impl Task {
         }
         for (pending, key) in repeats {
             let receipt = self.known.keys.get(&key).map(|k| Receipt { seq: k.seq, rows: k.rows, repeated: true });
-            let gone = || Error::new(Kind::Unavailable, "the first delivery of this key was not made durable; send it again");
+            let gone =
+                || Error::new(Kind::Unavailable, "the first delivery of this key was not made durable; send it again");
             let _ = pending.reply.send(receipt.ok_or_else(gone));
         }
     }
@@ -294,7 +310,11 @@ impl Task {
 }
 
 /// Puts a frame's rows into their tables' tails; answers how many.
-pub fn publish_pieces(header: &Header, source: &str, pieces: impl IntoIterator<Item = (Arc<Facts>, RecordBatch)>) -> u64 {
+pub fn publish_pieces(
+    header: &Header,
+    source: &str,
+    pieces: impl IntoIterator<Item = (Arc<Facts>, RecordBatch)>,
+) -> u64 {
     let mut seq = header.seq;
     for (facts, rows) in pieces {
         let stored = encode::stored(facts.table, &rows, source, header.at_us, seq);

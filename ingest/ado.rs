@@ -178,10 +178,16 @@ fn units(body: &[u8], tenant: &str, owner: &str, hash: [u8; 32]) -> Vec<Parsed> 
         Ok(text) => {
             for part in stream::parts(text) {
                 match part {
-                    Part::Broken { number, text, reason } => open.reject(reason, &format!("document {number}"), text.as_bytes()),
+                    Part::Broken { number, text, reason } => {
+                        open.reject(reason, &format!("document {number}"), text.as_bytes())
+                    }
                     Part::Whole { number, text } => {
                         let events: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-                        let texts = if events.is_empty() { vec![text] } else { events.into_iter().map(RawValue::get).collect() };
+                        let texts = if events.is_empty() {
+                            vec![text]
+                        } else {
+                            events.into_iter().map(RawValue::get).collect()
+                        };
                         for (i, text) in texts.into_iter().enumerate() {
                             open.add(text, &format!("document {number}, [{i}]"));
                             if open.bytes >= FRAME_BYTES {

@@ -34,7 +34,8 @@ struct Bounded<'a> {
 impl Bounded<'_> {
     fn spend<E: Error>(&mut self, text_bytes: usize) -> Result<(), E> {
         let cost = text_bytes + NODE_BYTES;
-        *self.left = self.left.checked_sub(cost).ok_or_else(|| E::custom("the document is too large once it is read"))?;
+        *self.left =
+            self.left.checked_sub(cost).ok_or_else(|| E::custom("the document is too large once it is read"))?;
         Ok(())
     }
 
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn ordinary_json_is_what_it_was() {
-        for text in [r#"{"a":[1,-2,1.5,"x",null,true,{"b":{}}],"c":18446744073709551615}"#, "[]", "\"\\u00e4\"", "1e3"] {
+        for text in [r#"{"a":[1,-2,1.5,"x",null,true,{"b":{}}],"c":18446744073709551615}"#, "[]", "\"\\u00e4\"", "1e3"]
+        {
             assert_eq!(json(text).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
         }
         assert!(json("{} x").is_err());

@@ -151,7 +151,9 @@ impl Reading<'_> {
 
 fn walk(path: &Path, extensions: &[&str], depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
     let about = std::fs::metadata(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::new(Kind::NotFound, format!("{}: no such file or folder", path.display())),
+        std::io::ErrorKind::NotFound => {
+            Error::new(Kind::NotFound, format!("{}: no such file or folder", path.display()))
+        }
         _ => Error::unavailable(&format!("look at {}", path.display()), e),
     })?;
     if about.is_file() {

@@ -205,7 +205,8 @@ impl Source for Kubernetes {
     ) -> Result<Summary> {
         let tenant = files::tenant(scope, options)?;
         let cluster = options.cluster.as_deref().unwrap_or(CLUSTER_UNNAMED).to_owned();
-        let reading = Reading { kind: "k8s", extensions: &["json", "jsonl", "ndjson", "yaml", "yml"], store, scope, progress };
+        let reading =
+            Reading { kind: "k8s", extensions: &["json", "jsonl", "ndjson", "yaml", "yml"], store, scope, progress };
         reading
             .folder(path, |body, hash| {
                 let origin = Origin { scope, cluster: &cluster, tenant: tenant.as_deref() };

@@ -23,7 +23,8 @@ impl Parsed {
         let tenant = scope.owner(None);
         frame.batches = self.batches;
         // A sender's key is its own: the same key of another tenant or door is another key.
-        frame.idempotency = self.idempotency.map(|i| Idempotency { key: format!("{tenant}/{}/{}", frame.source, i.key), ..i });
+        frame.idempotency =
+            self.idempotency.map(|i| Idempotency { key: format!("{tenant}/{}/{}", frame.source, i.key), ..i });
         if !self.rejects.is_empty() {
             let mut rows = Rows::new(&REJECT);
             self.rejects.iter().for_each(|reject| reject.write(tenant, &mut rows));

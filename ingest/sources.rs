@@ -85,7 +85,8 @@ pub trait Source: Send + Sync {
 }
 
 /// Every source.
-pub const SOURCES: &[&dyn Source] = &[&crate::cost::Cost, &crate::otel::Otlp, &crate::kubernetes::Kubernetes, &crate::ado::Ado];
+pub const SOURCES: &[&dyn Source] =
+    &[&crate::cost::Cost, &crate::otel::Otlp, &crate::kubernetes::Kubernetes, &crate::ado::Ado];
 
 /// Every table that ingest declares.
 pub fn tables() -> Vec<&'static Table> {

@@ -79,7 +79,8 @@ pub struct ApiKey {
 impl ApiKey {
     fn of(row: &Row) -> Result<Self> {
         let role: String = row.get("role")?;
-        let role = Role::parse(&role).ok_or_else(|| Error::new(Kind::Corrupt, format!("an API key has the role {role}")))?;
+        let role =
+            Role::parse(&role).ok_or_else(|| Error::new(Kind::Corrupt, format!("an API key has the role {role}")))?;
         Ok(ApiKey {
             id: row.get("id")?,
             tenant: row.get("tenant")?,
@@ -197,7 +198,8 @@ impl Directory {
     /// ends. Refuses, with kind `Conflict`, one that was revoked or whose id belongs to another key.
     pub async fn ensure_bootstrap(&self, presented: &str) -> Result<ApiKey> {
         let secret = Secret::parse(presented);
-        let secret = secret.ok_or_else(|| Error::invalid(format!("the bootstrap key does not have the form {PREFIX}<id>_<secret>")))?;
+        let secret = secret
+            .ok_or_else(|| Error::invalid(format!("the bootstrap key does not have the form {PREFIX}<id>_<secret>")))?;
         let now_us = self.clock.now_us();
         let mut transaction = self.state.transaction().await?;
         let older = "UPDATE api_key SET revoked_at = $1
@@ -210,7 +212,10 @@ impl Directory {
                     return Err(Error::new(Kind::Conflict, "the bootstrap key's id belongs to another key"));
                 }
                 if key.revoked_at_us.is_some() {
-                    return Err(Error::new(Kind::Conflict, "the bootstrap key was revoked: remove its file to get a new one"));
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        "the bootstrap key was revoked: remove its file to get a new one",
+                    ));
                 }
                 key
             }

@@ -5,9 +5,7 @@ pub mod cost_line;
 pub mod focus;
 pub mod views;
 
-pub use cost_line::{
-    BILLING_PERIOD_TABLE, CONTRACT_COMMITMENT_TABLE, COST_LINE, COST_RUN, INVOICE_DETAIL_TABLE,
-};
+pub use cost_line::{BILLING_PERIOD_TABLE, CONTRACT_COMMITMENT_TABLE, COST_LINE, COST_RUN, INVOICE_DETAIL_TABLE};
 pub use views::VIEWS;
 
 /// Every table that the ledger declares.

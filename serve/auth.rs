@@ -42,7 +42,8 @@ impl Guard {
         let scope = match self {
             Guard::Everybody(scope) => scope.clone(),
             Guard::Keys(house) => {
-                let key = presented(headers).ok_or(Refused::Unknown("a key is needed: send it as Authorization: Bearer KEY"))?;
+                let key = presented(headers)
+                    .ok_or(Refused::Unknown("a key is needed: send it as Authorization: Bearer KEY"))?;
                 let principal = house.directory.verify(&key).await.map_err(Refused::Unavailable)?;
                 principal.ok_or(Refused::Unknown("the key is not valid"))?.scope()
             }
@@ -117,7 +118,8 @@ impl Refused {
             Refused::Denied => (GRPC_PERMISSION_DENIED, "the key belongs to another tenant"),
             Refused::Unavailable(_) => (GRPC_UNAVAILABLE, "the key could not be checked"),
         };
-        let headers = [(header::CONTENT_TYPE.as_str(), "application/grpc"), ("grpc-status", code), ("grpc-message", message)];
+        let headers =
+            [(header::CONTENT_TYPE.as_str(), "application/grpc"), ("grpc-status", code), ("grpc-message", message)];
         (StatusCode::OK, headers).into_response()
     }
 }
@@ -131,7 +133,9 @@ impl IntoResponse for Refused {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
                 response
             }
-            Refused::Denied => Problem::from(Error::new(Kind::Denied, "the key belongs to another tenant")).into_response(),
+            Refused::Denied => {
+                Problem::from(Error::new(Kind::Denied, "the key belongs to another tenant")).into_response()
+            }
             Refused::Unavailable(error) => Problem::from(error.context("check the key")).into_response(),
         }
     }

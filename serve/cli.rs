@@ -38,7 +38,14 @@ STELLWERK_DATA and the other variables that the options name stand in for them. 
 #[command(name = "stellwerk", version, after_help = AFTER, max_term_width = 110, propagate_version = true)]
 pub struct Cli {
     /// How log lines on stderr look.
-    #[arg(long, global = true, value_enum, default_value = "text", env = "STELLWERK_LOG_FORMAT", help_heading = "Logging")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        env = "STELLWERK_LOG_FORMAT",
+        help_heading = "Logging"
+    )]
     log_format: logging::LogFormat,
     #[command(subcommand)]
     command: Command,

@@ -46,7 +46,11 @@ async fn accept(listener: UnixListener, app: Router, doors: Doors) {
         match accepted {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == own => doors.serve_connection(stream, app.clone(), ()),
-                Ok(peer) => tracing::warn!(uid = peer.uid(), pid = peer.pid(), "another user's process at the control socket was refused"),
+                Ok(peer) => tracing::warn!(
+                    uid = peer.uid(),
+                    pid = peer.pid(),
+                    "another user's process at the control socket was refused"
+                ),
                 Err(error) => tracing::warn!(%error, "a peer at the control socket could not be named"),
             },
             Err(error) => {

@@ -113,7 +113,8 @@ async fn take_objects(
     body: Body,
 ) -> Result<Response, Problem> {
     let cluster = origin.cluster.filter(|name| !name.is_empty());
-    let cluster = cluster.ok_or_else(|| Error::invalid("say which cluster the objects are of: /ingest/k8s?cluster=NAME"))?;
+    let cluster =
+        cluster.ok_or_else(|| Error::invalid("say which cluster the objects are of: /ingest/k8s?cluster=NAME"))?;
     let (body, _permit) = doors.read(&headers, body).await?;
     let caller = scope.clone();
     let key = delivery_key(&headers).map(str::to_owned);

@@ -77,7 +77,13 @@ impl House {
     }
 
     /// Reads one file or folder of a kind and makes its rows durable.
-    pub async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary> {
+    pub async fn ingest(
+        &self,
+        kind: &str,
+        path: &Path,
+        options: &FileOptions,
+        progress: &dyn Progress,
+    ) -> Result<Summary> {
         let source = source(kind)?;
         let scope = Scope::platform("operator");
         let summary = source.ingest_path(&self.store, &scope, path, options, progress).await?;
@@ -113,7 +119,9 @@ impl House {
     pub async fn count(&self, scope: &Scope, tables: Vec<&mut TableEntry>) -> Result<()> {
         use engine::arrow::array::AsArray;
         use engine::arrow::datatypes::Int64Type;
-        let part = |(at, table): (usize, &&mut TableEntry)| format!("SELECT CAST({at} AS BIGINT) AS at, count(*) AS n FROM \"{}\"", table.name);
+        let part = |(at, table): (usize, &&mut TableEntry)| {
+            format!("SELECT CAST({at} AS BIGINT) AS at, count(*) AS n FROM \"{}\"", table.name)
+        };
         let sql = tables.iter().enumerate().map(part).collect::<Vec<_>>().join(" UNION ALL ");
         let mut found = self.ask(scope, Question::from(sql.as_str()), Limits::default()).await?;
         let mut tables = tables;

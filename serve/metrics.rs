@@ -92,12 +92,25 @@ impl Default for Metrics {
         let (name, help) = ("http_request_duration", "Time from a request's head to its answer's head");
         registry.register_with_unit(name, help, Unit::Seconds, metrics.request_seconds.clone());
         registry.register("http_requests_running", "Requests being answered now", metrics.requests_running.clone());
-        registry.register("connections", "Open connections, the control socket's among them", metrics.connections.clone());
+        registry.register(
+            "connections",
+            "Open connections, the control socket's among them",
+            metrics.connections.clone(),
+        );
         registry.register("queries", "Questions by how they ended", metrics.queries.clone());
-        registry.register_with_unit("query_duration", "Time from a question to its last row", Unit::Seconds, metrics.query_seconds.clone());
+        registry.register_with_unit(
+            "query_duration",
+            "Time from a question to its last row",
+            Unit::Seconds,
+            metrics.query_seconds.clone(),
+        );
         registry.register("queries_running", "Questions being answered now", metrics.queries_running.clone());
         registry.register("query_rows", "Rows that answers gave", metrics.query_rows.clone());
-        registry.register("ingest_records", "Records read from files, by what became of them", metrics.ingest_records.clone());
+        registry.register(
+            "ingest_records",
+            "Records read from files, by what became of them",
+            metrics.ingest_records.clone(),
+        );
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let start = Gauge::<f64, AtomicU64>::default();
         start.set(started);
@@ -122,7 +135,9 @@ impl Metrics {
 
     /// Records of a file were read.
     pub fn ingested(&self, kind: &str, summary: &ingest::Summary) {
-        for (outcome, count) in [("accepted", summary.accepted), ("rejected", summary.rejected), ("repeated", summary.repeated)] {
+        for (outcome, count) in
+            [("accepted", summary.accepted), ("rejected", summary.rejected), ("repeated", summary.repeated)]
+        {
             self.ingest_records.get_or_create(&KindOutcome { kind: kind.to_owned(), outcome }).inc_by(count);
         }
     }

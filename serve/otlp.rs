@@ -69,7 +69,12 @@ pub struct Doors {
 impl Doors {
     /// Doors into a store.
     pub fn new(store: Arc<dyn Durable>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Doors { store, clock, metrics, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_BYTES_MAX / PERMIT_BYTES)) })
+        Arc::new(Doors {
+            store,
+            clock,
+            metrics,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_BYTES_MAX / PERMIT_BYTES)),
+        })
     }
 
     /// Room for a request of this many bytes, held until it is durable; refused when there is none.
@@ -94,7 +99,10 @@ impl Doors {
         if frame.rows() > 0 && self.store.append(frame).await?.repeated {
             self.metrics.ingested("otlp", &Summary { repeated: 1, ..Summary::default() });
         } else {
-            self.metrics.ingested("otlp", &Summary { accepted: taken.accepted, rejected: taken.rejected, ..Summary::default() });
+            self.metrics.ingested(
+                "otlp",
+                &Summary { accepted: taken.accepted, rejected: taken.rejected, ..Summary::default() },
+            );
         }
         Ok(taken)
     }
@@ -125,7 +133,8 @@ impl Delivery {
         let arrival = Arrival { scope: &self.scope, tenant: None, received_ns };
         let mut parsed = otel::parse(self.signal, &self.body, self.encoding, &arrival)?;
         parsed.idempotency = self.idempotency()?;
-        let taken = Taken { accepted: parsed.accepted, rejected: parsed.rejects.len() as u64, reasons: reasons(&parsed) };
+        let taken =
+            Taken { accepted: parsed.accepted, rejected: parsed.rejects.len() as u64, reasons: reasons(&parsed) };
         Ok((parsed.into_frame(self.source, &self.scope), taken))
     }
 
@@ -152,7 +161,8 @@ fn reasons(parsed: &Parsed) -> String {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let more = counts.len().saturating_sub(REASONS_TOLD_MAX);
-    let told: Vec<_> = counts.iter().take(REASONS_TOLD_MAX).map(|(reason, count)| format!("{count} × {reason}")).collect();
+    let told: Vec<_> =
+        counts.iter().take(REASONS_TOLD_MAX).map(|(reason, count)| format!("{count} × {reason}")).collect();
     match more {
         0 => told.join("; "),
         more => format!("{}; and {more} other reasons", told.join("; ")),
@@ -165,9 +175,8 @@ pub fn router(doors: Arc<Doors>) -> Router {
     for signal in Signal::ALL {
         let over_http = move |state, request| http::export(signal, state, request);
         let over_grpc = move |state, request| grpc::export(signal, state, request);
-        router = router
-            .route(&format!("/v1/{}", signal.name()), post(over_http))
-            .route(grpc::path(signal), post(over_grpc));
+        router =
+            router.route(&format!("/v1/{}", signal.name()), post(over_http)).route(grpc::path(signal), post(over_grpc));
     }
     router.with_state(doors)
 }

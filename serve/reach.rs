@@ -103,13 +103,18 @@ pub async fn reach(settings: &Settings, create: bool) -> Result<Box<dyn Reach>> 
             return Ok(Box::new(socket));
         }
         if !create && settings.store.is_none() && !settings.data.join(engine::owner::FILE).exists() {
-            let text = format!("there is no store in {}; `stellwerk serve` and `stellwerk ingest` make one", settings.data.display());
+            let text = format!(
+                "there is no store in {}; `stellwerk serve` and `stellwerk ingest` make one",
+                settings.data.display()
+            );
             return Err(engine::Error::new(Kind::NotFound, text));
         }
         match crate::wire::open(settings.clone()).await {
             Ok(house) => return Ok(Box::new(local::Local::new(house))),
             // The owner may be a command that ends soon, or a server whose socket is about to appear.
-            Err(busy) if busy.kind() == Kind::Conflict && since.elapsed() < OWNER_PATIENCE => tokio::time::sleep(OWNER_PAUSE).await,
+            Err(busy) if busy.kind() == Kind::Conflict && since.elapsed() < OWNER_PATIENCE => {
+                tokio::time::sleep(OWNER_PAUSE).await
+            }
             Err(error) => return Err(error),
         }
     }

@@ -120,8 +120,12 @@ impl Reference {
 
     /// The reference as a Markdown document.
     pub fn markdown(&self) -> String {
-        let mut text = String::from("# SQL reference\n\nGenerated from the declarations by `stellwerk tables --format markdown`.\n");
-        for (title, kind) in [("Tables", TableKind::Table), ("State tables", TableKind::State), ("Views", TableKind::View)] {
+        let mut text = String::from(
+            "# SQL reference\n\nGenerated from the declarations by `stellwerk tables --format markdown`.\n",
+        );
+        for (title, kind) in
+            [("Tables", TableKind::Table), ("State tables", TableKind::State), ("Views", TableKind::View)]
+        {
             let of_kind: Vec<&TableEntry> = self.tables.iter().filter(|t| t.kind == kind).collect();
             if !of_kind.is_empty() {
                 text.push_str(&format!("\n## {title}\n"));
@@ -171,7 +175,13 @@ impl TableEntry {
         for c in &self.columns {
             let required = if c.required { " Never null." } else { "" };
             let unit = c.unit.as_deref().unwrap_or("");
-            text.push_str(&format!("| `{}` | {} | {} | {}{required} |\n", cell(&c.name), c.kind, cell(unit), cell(&c.doc)));
+            text.push_str(&format!(
+                "| `{}` | {} | {} | {}{required} |\n",
+                cell(&c.name),
+                c.kind,
+                cell(unit),
+                cell(&c.doc)
+            ));
         }
         if let Some(sql) = &self.sql {
             text.push_str(&format!("\n```sql\n{}\n```\n", sql.trim()));

@@ -115,7 +115,9 @@ impl Session {
             }
         };
         match answered {
-            Ok(Some(rows)) if self.timing && self.format == Format::Table => print::text(&print::footer(rows, started.elapsed())).map(|_| ()),
+            Ok(Some(rows)) if self.timing && self.format == Format::Table => {
+                print::text(&print::footer(rows, started.elapsed())).map(|_| ())
+            }
             Ok(_) => Ok(()),
             Err(error) => {
                 exit::say(&error);

@@ -31,7 +31,11 @@ async fn nothing_of_another_tenant_shows() {
     let questions = Grammar::new(SEED, relations).questions(QUESTIONS);
     for (n, question) in questions.into_iter().enumerate() {
         let (here, there) = (alone.ask(&question.sql).await, beside.ask(&question.sql).await);
-        if here.is_ok() { answered += 1 } else { refused += 1 }
+        if here.is_ok() {
+            answered += 1
+        } else {
+            refused += 1
+        }
         if let Some(why) = verdict(&question, &here, &there) {
             failures.push(format!("question {n}: {}\n  {why}", question.sql));
         }
@@ -39,13 +43,19 @@ async fn nothing_of_another_tenant_shows() {
     // A grammar whose questions mostly fail to plan would compare error texts only.
     assert!(answered * 10 >= (answered + refused) * 7, "{answered} answered, {refused} refused");
     let shown = failures.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n\n");
-    assert!(failures.is_empty(), "{} of {} questions tell of the rival:\n\n{shown}", failures.len(), answered + refused);
+    assert!(
+        failures.is_empty(),
+        "{} of {} questions tell of the rival:\n\n{shown}",
+        failures.len(),
+        answered + refused
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_query_log_shows_own_questions_only() {
     let stand = Stand::build(true).await;
-    let rows = stand.ask_until("SELECT tenant, principal, \"sql\", error FROM query_log", |rows| !rows.is_empty()).await;
+    let rows =
+        stand.ask_until("SELECT tenant, principal, \"sql\", error FROM query_log", |rows| !rows.is_empty()).await;
     assert!(!rows.iter().any(|row| shows_rival(row)), "{rows:?}");
     let count = stand.ask("SELECT COUNT(*), COUNT(DISTINCT tenant), MAX(tenant) FROM query_log").await.unwrap();
     assert!(count[0].contains("| 1 | acme"), "{count:?}");

@@ -250,7 +250,8 @@ fn add_marks(table: &Table, rows: &RecordBatch, marks: &mut Marks) -> Result<()>
 
 /// A column of text, dictionary-encoded or not.
 fn texts(rows: &RecordBatch, name: &str) -> Result<StringArray> {
-    let plain = cast(column(rows, name)?, &DataType::Utf8).map_err(|e| Error::unavailable("read the sets of a batch", e))?;
+    let plain =
+        cast(column(rows, name)?, &DataType::Utf8).map_err(|e| Error::unavailable("read the sets of a batch", e))?;
     Ok(plain.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8").clone())
 }
 
@@ -315,7 +316,9 @@ impl Visible {
         let mut names = match self.rule {
             Rule::Every => vec![],
             Rule::Keyed { .. } => vec![SEQ, OP],
-            Rule::Sets(_) => vec![SEQ, OP, self.table.tenant, self.table.set.expect("a table with marks has a set column")],
+            Rule::Sets(_) => {
+                vec![SEQ, OP, self.table.tenant, self.table.set.expect("a table with marks has a set column")]
+            }
         };
         match self.bound {
             Bound::Now => {}
@@ -373,7 +376,10 @@ fn within(table: &Table, batch: &RecordBatch, bound: Bound) -> Result<RecordBatc
         Bound::Seq(until) => seqs(batch)?.values().iter().map(|s| Some((*s as u64) <= until)).collect(),
         Bound::Time(until) => {
             let at = column(batch, table.ingested_at)?;
-            let at = at.as_any().downcast_ref::<arrow::array::TimestampMicrosecondArray>().expect("the ingest time is in µs");
+            let at = at
+                .as_any()
+                .downcast_ref::<arrow::array::TimestampMicrosecondArray>()
+                .expect("the ingest time is in µs");
             at.values().iter().map(|t| Some(*t <= until)).collect()
         }
     };

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Field, Int32Type, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
@@ -27,7 +29,8 @@ pub fn lance_schema(table: &Table) -> SchemaRef {
                 Some(Type::Time | Type::TimeNs) => &[("lance-encoding:compression", "zstd")],
                 _ => &[],
             };
-            let metadata: HashMap<String, String> = hints.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let metadata: HashMap<String, String> =
+                hints.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
             field.as_ref().clone().with_metadata(metadata)
         })
         .collect();
@@ -38,7 +41,11 @@ pub fn lance_schema(table: &Table) -> SchemaRef {
 pub fn check(table: &Table, rows: &RecordBatch) -> Result<()> {
     let expected = table.batch_schema();
     let same = expected.fields().len() == rows.num_columns()
-        && expected.fields().iter().zip(rows.schema().fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+        && expected
+            .fields()
+            .iter()
+            .zip(rows.schema().fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
     if !same {
         return Err(Error::invalid(format!("a batch for {} has another schema than the table", table.name)));
     }

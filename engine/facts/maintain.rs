@@ -66,7 +66,10 @@ impl Facts {
     async fn delete(&self, filter: Expr) -> Result<u64> {
         let _one = self.commits.lock().await;
         let dataset = self.snapshot().dataset;
-        let deleted = DeleteBuilder::from_expr(dataset, filter).execute().await.map_err(lance_error(self.doing("delete from")))?;
+        let deleted = DeleteBuilder::from_expr(dataset, filter)
+            .execute()
+            .await
+            .map_err(lance_error(self.doing("delete from")))?;
         self.adopt(deleted.new_dataset);
         Ok(deleted.num_deleted_rows)
     }
@@ -135,7 +138,12 @@ impl Facts {
     }
 
     /// Rows acknowledged up to `until` that were not current then, as predicates with the newest `_seq` they cover.
-    async fn dead_keyed(&self, dataset: &Arc<Dataset>, keyed: &super::current::Keyed, until: i64) -> Result<Vec<(Expr, u64)>> {
+    async fn dead_keyed(
+        &self,
+        dataset: &Arc<Dataset>,
+        keyed: &super::current::Keyed,
+        until: i64,
+    ) -> Result<Vec<(Expr, u64)>> {
         let doing = || self.doing("read the log places of");
         let mut scan = dataset.scan();
         scan.project(&[SEQ]).map_err(lance_error(doing()))?;
@@ -160,7 +168,11 @@ impl Facts {
     /// Joins small fragments. The rewriting happens beside flushes, only the commit waits its turn.
     async fn compact(&self) -> Result<()> {
         let dataset = self.snapshot().dataset;
-        let small = dataset.get_fragments().iter().filter(|f| f.metadata().physical_rows.unwrap_or(0) < FRAGMENT_ROWS / 2).count();
+        let small = dataset
+            .get_fragments()
+            .iter()
+            .filter(|f| f.metadata().physical_rows.unwrap_or(0) < FRAGMENT_ROWS / 2)
+            .count();
         if small < SMALL_FRAGMENTS_MIN {
             return Ok(());
         }
@@ -210,7 +222,8 @@ impl Facts {
                 made.map_err(lance_error(doing()))?;
                 continue;
             }
-            let indexed: usize = covered.iter().filter_map(|i| i.fragment_bitmap.as_ref()).map(|b| b.len() as usize).sum();
+            let indexed: usize =
+                covered.iter().filter_map(|i| i.fragment_bitmap.as_ref()).map(|b| b.len() as usize).sum();
             if dataset.count_fragments().saturating_sub(indexed) > UNINDEXED_FRAGMENTS_MAX {
                 let mut options = OptimizeOptions::default();
                 options.index_names = Some(vec![name]);
@@ -252,6 +265,9 @@ pub fn check_floor(dataset: &Dataset, table: &str, bound: Bound) -> Result<()> {
     };
     match gone {
         false => Ok(()),
-        true => Err(Error::new(Kind::Limit, format!("rows of {table} that were superseded before the as-of horizon are gone; look back less far"))),
+        true => Err(Error::new(
+            Kind::Limit,
+            format!("rows of {table} that were superseded before the as-of horizon are gone; look back less far"),
+        )),
     }
 }

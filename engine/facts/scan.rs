@@ -45,7 +45,14 @@ pub struct FactScan {
 impl FactScan {
     /// Scans `snapshot` for the columns of `schema`. `filter` holds only predicates that cannot raise an error: it runs
     /// beside the scope, on rows of every tenant.
-    pub fn new(snapshot: Snapshot, scope: Scope, bound: Bound, schema: SchemaRef, filter: Option<Expr>, partitions: usize) -> Self {
+    pub fn new(
+        snapshot: Snapshot,
+        scope: Scope,
+        bound: Bound,
+        schema: SchemaRef,
+        filter: Option<Expr>,
+        partitions: usize,
+    ) -> Self {
         let groups = group(snapshot.dataset.get_fragments(), partitions);
         let count = groups.len() + usize::from(!snapshot.tail.is_empty());
         let properties = PlanProperties::new(
@@ -225,8 +232,10 @@ impl Reader {
         let column = rows.column_by_name(name).expect("every row names its tenant");
         let dictionary = column.as_dictionary::<Int32Type>();
         let values = dictionary.values().as_string::<i32>();
-        let wanted: Vec<bool> = (0..values.len()).map(|i| values.is_valid(i) && values.value(i) == tenant.as_ref()).collect();
-        let keep: BooleanArray = dictionary.keys().iter().map(|k| Some(k.is_some_and(|k| wanted[k as usize]))).collect();
+        let wanted: Vec<bool> =
+            (0..values.len()).map(|i| values.is_valid(i) && values.value(i) == tenant.as_ref()).collect();
+        let keep: BooleanArray =
+            dictionary.keys().iter().map(|k| Some(k.is_some_and(|k| wanted[k as usize]))).collect();
         Ok(filter_record_batch(rows, &keep)?)
     }
 
@@ -238,7 +247,8 @@ impl Reader {
             .iter()
             .map(|field| {
                 let column = rows.column_by_name(field.name());
-                let column = column.ok_or_else(|| DataFusionError::Internal(format!("a scan lost {}", field.name())))?;
+                let column =
+                    column.ok_or_else(|| DataFusionError::Internal(format!("a scan lost {}", field.name())))?;
                 match column.data_type() == field.data_type() {
                     true => Ok(column.clone()),
                     false => Ok(cast(column, field.data_type() as &DataType)?),

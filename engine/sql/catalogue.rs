@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider, TableFunction,
-    TableFunctionImpl, TableProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
+    TableFunction, TableFunctionImpl, TableProvider,
 };
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result as DfResult};
@@ -56,8 +56,20 @@ impl std::fmt::Debug for ScopedSchema {
 
 impl ScopedSchema {
     /// The catalogue for one question.
-    pub fn new(catalogue: &Catalogue, snapshots: BTreeMap<&'static str, Snapshot>, scope: Scope, state: Arc<State>) -> Self {
-        ScopedSchema { catalogue: catalogue.clone(), snapshots, scope, state, views: RwLock::default(), named_rows: AtomicUsize::new(0) }
+    pub fn new(
+        catalogue: &Catalogue,
+        snapshots: BTreeMap<&'static str, Snapshot>,
+        scope: Scope,
+        state: Arc<State>,
+    ) -> Self {
+        ScopedSchema {
+            catalogue: catalogue.clone(),
+            snapshots,
+            scope,
+            state,
+            views: RwLock::default(),
+            named_rows: AtomicUsize::new(0),
+        }
     }
 
     /// Rows in the tables that were named so far: how large the question can be.
@@ -174,12 +186,17 @@ impl std::fmt::Debug for AsOf {
 
 impl TableFunctionImpl for AsOf {
     fn call(&self, args: &[Expr]) -> DfResult<Arc<dyn TableProvider>> {
-        let usage = || DataFusionError::Plan("as_of takes a table's name and a _seq or a timestamp: as_of('cost_line', 1200) or as_of('cost_line', '2026-05-01T00:00:00Z')".to_owned());
+        let usage = || {
+            DataFusionError::Plan("as_of takes a table's name and a _seq or a timestamp: as_of('cost_line', 1200) or as_of('cost_line', '2026-05-01T00:00:00Z')".to_owned())
+        };
         let [Expr::Literal(name, _), at] = args else { return Err(usage()) };
         let name = name.try_as_str().flatten().ok_or_else(usage)?.to_ascii_lowercase();
         let bound = bound_of(at).ok_or_else(usage)?;
         let unknown = || DataFusionError::Plan(format!("as_of knows no table of facts named {name}"));
-        self.schema.provider(&name, bound).filter(|_| self.schema.snapshots.contains_key(name.as_str())).ok_or_else(unknown)
+        self.schema
+            .provider(&name, bound)
+            .filter(|_| self.schema.snapshots.contains_key(name.as_str()))
+            .ok_or_else(unknown)
     }
 }
 

@@ -27,6 +27,9 @@ pub fn check(plan: &Arc<dyn ExecutionPlan>, scope: &Scope) -> Result<()> {
     match carried {
         Some(carried) if carried == scope => Ok(()),
         None if in_memory || CONSTANT_LEAVES.contains(&plan.name()) => Ok(()),
-        _ => Err(Error::new(Kind::Denied, format!("the plan reads through {}, which does not carry the asker's scope", plan.name()))),
+        _ => Err(Error::new(
+            Kind::Denied,
+            format!("the plan reads through {}, which does not carry the asker's scope", plan.name()),
+        )),
     }
 }

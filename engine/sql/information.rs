@@ -16,13 +16,21 @@ use crate::table::{Column, SEQ};
 pub const TABLES: &[&str] = &["tables", "columns", "views", "schemata"];
 
 /// One table of `information_schema`; `views` has the columns of the planned views.
-pub fn table(name: &str, catalogue: &Catalogue, views: &HashMap<&'static str, SchemaRef>) -> DfResult<Option<Arc<dyn TableProvider>>> {
+pub fn table(
+    name: &str,
+    catalogue: &Catalogue,
+    views: &HashMap<&'static str, SchemaRef>,
+) -> DfResult<Option<Arc<dyn TableProvider>>> {
     let batch = match name {
         "tables" => tables(catalogue),
         "columns" => columns(catalogue, views),
         "views" => text(
             &["table_catalog", "table_schema", "table_name", "definition"],
-            catalogue.views.iter().map(|v| vec![CATALOG.into(), SCHEMA.into(), v.name.into(), v.sql.trim().into()]).collect(),
+            catalogue
+                .views
+                .iter()
+                .map(|v| vec![CATALOG.into(), SCHEMA.into(), v.name.into(), v.sql.trim().into()])
+                .collect(),
         ),
         "schemata" => text(
             &["catalog_name", "schema_name"],
@@ -35,7 +43,8 @@ pub fn table(name: &str, catalogue: &Catalogue, views: &HashMap<&'static str, Sc
 
 fn text(names: &[&str], rows: Vec<Vec<String>>) -> DfResult<RecordBatch> {
     let arrays = names.iter().enumerate().map(|(i, name)| {
-        let array: ArrayRef = Arc::new(rows.iter().map(|r| (!r[i].is_empty()).then_some(r[i].as_str())).collect::<StringArray>());
+        let array: ArrayRef =
+            Arc::new(rows.iter().map(|r| (!r[i].is_empty()).then_some(r[i].as_str())).collect::<StringArray>());
         (*name, array, true)
     });
     Ok(RecordBatch::try_from_iter_with_nullable(arrays)?)
@@ -58,9 +67,19 @@ fn columns(catalogue: &Catalogue, views: &HashMap<&'static str, SchemaRef>) -> D
     let mut push = |table: &str, place: usize, name: &str, kind: String, required: bool, doc: &str, unit: &str| {
         let nullable = if required { "NO" } else { "YES" };
         places.push(place as i64 + 1);
-        rows.push(vec![CATALOG.into(), SCHEMA.into(), table.into(), name.into(), nullable.into(), kind, doc.into(), unit.into()]);
+        rows.push(vec![
+            CATALOG.into(),
+            SCHEMA.into(),
+            table.into(),
+            name.into(),
+            nullable.into(),
+            kind,
+            doc.into(),
+            unit.into(),
+        ]);
     };
-    let declared: HashMap<&str, &Column> = catalogue.tables.iter().flat_map(|t| t.columns).map(|c| (c.name, c)).collect();
+    let declared: HashMap<&str, &Column> =
+        catalogue.tables.iter().flat_map(|t| t.columns).map(|c| (c.name, c)).collect();
     for table in &catalogue.tables {
         for (i, c) in table.columns.iter().enumerate() {
             push(table.name, i, c.name, c.kind.sql().to_owned(), c.required, c.doc, c.unit.unwrap_or_default());
@@ -78,12 +97,30 @@ fn columns(catalogue: &Catalogue, views: &HashMap<&'static str, SchemaRef>) -> D
         for (i, field) in views.get(view.name).iter().flat_map(|s| s.fields().iter()).enumerate() {
             let same = declared.get(field.name().as_str());
             let kind = same.map_or_else(|| field.data_type().to_string(), |c| c.kind.sql().to_owned());
-            push(view.name, i, field.name(), kind, false, same.map_or("", |c| c.doc), same.and_then(|c| c.unit).unwrap_or_default());
+            push(
+                view.name,
+                i,
+                field.name(),
+                kind,
+                false,
+                same.map_or("", |c| c.doc),
+                same.and_then(|c| c.unit).unwrap_or_default(),
+            );
         }
     }
-    let names = ["table_catalog", "table_schema", "table_name", "column_name", "is_nullable", "data_type", "column_comment", "unit"];
+    let names = [
+        "table_catalog",
+        "table_schema",
+        "table_name",
+        "column_name",
+        "is_nullable",
+        "data_type",
+        "column_comment",
+        "unit",
+    ];
     let text = text(&names, rows)?;
-    let mut arrays: Vec<(&str, ArrayRef, bool)> = names.iter().zip(text.columns()).map(|(n, a)| (*n, a.clone(), true)).collect();
+    let mut arrays: Vec<(&str, ArrayRef, bool)> =
+        names.iter().zip(text.columns()).map(|(n, a)| (*n, a.clone(), true)).collect();
     arrays.insert(4, ("ordinal_position", Arc::new(Int64Array::from(places)), false));
     Ok(RecordBatch::try_from_iter_with_nullable(arrays)?)
 }

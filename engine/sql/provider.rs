@@ -126,7 +126,9 @@ fn constant(value: &ScalarValue) -> Option<Expr> {
     match value {
         value if value.is_null() => None,
         ScalarValue::Dictionary(_, inner) => constant(inner),
-        ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text) => Some(Expr::Literal(ScalarValue::Utf8(text.clone()), None)),
+        ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text) => {
+            Some(Expr::Literal(ScalarValue::Utf8(text.clone()), None))
+        }
         value => Some(Expr::Literal(value.clone(), None)),
     }
 }
@@ -230,7 +232,8 @@ impl ExecutionPlan for StateScan {
         let (table, state, scope) = (self.table, self.state.clone(), self.scope.clone());
         let (projection, limit) = (self.projection.clone(), self.limit);
         let rows = futures::stream::once(async move {
-            let batch = state.read(table, &scope.tenants, limit).await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+            let batch =
+                state.read(table, &scope.tenants, limit).await.map_err(|e| DataFusionError::External(Box::new(e)))?;
             Ok(batch.project(&projection)?)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows)))

@@ -66,14 +66,17 @@ impl Asking {
         let spill = settings.data.join("spill");
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(settings.query_memory_bytes_max)))
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill])))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill])),
+            )
             .build();
         let runtime: RuntimeEnv = runtime.map_err(|e| Error::unavailable("prepare for questions", e))?;
         let config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(false);
-        let builder = SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(Arc::new(runtime));
+        let builder =
+            SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(Arc::new(runtime));
         let base = install(builder).build();
         Ok(Asking { names: Arc::new(names(catalogue)), catalogue: catalogue.clone(), base })
     }
@@ -88,7 +91,8 @@ impl Asking {
     ) -> Result<SendableRecordBatchStream> {
         let statement = super::parse(&question.sql, &self.names, &question.params)?;
         let schema = Arc::new(ScopedSchema::new(&self.catalogue, snapshots, scope.clone(), state.clone()));
-        let builder = SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(schema.clone().catalog_list());
+        let builder =
+            SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(schema.clone().catalog_list());
         let mut session = builder.with_table_function_list(vec![schema.clone().as_of_function()]).build();
         schema.plan_views(&session, &self.names, &statement).await?;
         let plan = session.statement_to_plan(statement).await.map_err(from_datafusion)?;
@@ -114,7 +118,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     let kind = match root {
         DataFusionError::ResourcesExhausted(_) => Kind::Limit,
         DataFusionError::Internal(_) => Kind::Internal,
-        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) | DataFusionError::External(_) => Kind::Unavailable,
+        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) | DataFusionError::External(_) => {
+            Kind::Unavailable
+        }
         _ => Kind::Invalid,
     };
     Error::new(kind, root.strip_backtrace())

@@ -100,7 +100,8 @@ impl Driver for Postgres {
     }
 }
 
-const NO_DECIMALS: &str = "a decimal has no portable form in the state database: store its units as BIGINT or its digits as TEXT";
+const NO_DECIMALS: &str =
+    "a decimal has no portable form in the state database: store its units as BIGINT or its digits as TEXT";
 
 /// A null whose type PostgreSQL infers from its place. sqlx's own nulls name a type, and `NULL::TEXT` does not fit BIGINT.
 struct UntypedNull;

@@ -76,7 +76,8 @@ impl Database {
         let mut connection = connect.map_err(|e| Error::unavailable(opening, e))?.map_err(|e| fault(opening, e))?;
         let mut transaction = connection.begin().await.map_err(|e| fault(opening, e))?;
         let setting = "SELECT current_setting('synchronous_commit') || '/' || current_setting('fsync')";
-        let setting: String = sqlx::query_scalar(setting).fetch_one(&mut *transaction).await.map_err(|e| fault(opening, e))?;
+        let setting: String =
+            sqlx::query_scalar(setting).fetch_one(&mut *transaction).await.map_err(|e| fault(opening, e))?;
         if setting.starts_with("off/") || setting.ends_with("/off") {
             return Err(Error::invalid(format!(
                 "{opening}: the server acknowledges before a commit is durable (synchronous_commit/fsync = {setting}); turn both on"

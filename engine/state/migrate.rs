@@ -24,14 +24,18 @@ fn explain(error: MigrateError) -> Error {
     match error {
         MigrateError::VersionMissing(version) => Error::new(
             Kind::Conflict,
-            format!("the state database has migration {version}, which this program does not know: it was written by a newer version, start that one"),
+            format!(
+                "the state database has migration {version}, which this program does not know: it was written by a newer version, start that one"
+            ),
         ),
         MigrateError::VersionMismatch(version) => Error::new(
             Kind::Corrupt,
             format!("migration {version} of the state database is not the one that this program ships"),
         ),
         MigrateError::Execute(cause) => fault("migrate the state database", cause),
-        MigrateError::ExecuteMigration(cause, version) => fault(&format!("run migration {version} of the state database"), cause),
+        MigrateError::ExecuteMigration(cause, version) => {
+            fault(&format!("run migration {version} of the state database"), cause)
+        }
         other => Error::new(Kind::Internal, format!("migrate the state database: {other}")),
     }
 }

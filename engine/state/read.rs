@@ -24,7 +24,8 @@ impl State {
             let mut take = |row: super::Row| {
                 rows += 1;
                 if rows > READ_ROWS_MAX {
-                    let message = format!("read {}: it has more than {READ_ROWS_MAX} rows, ask with a LIMIT", table.name);
+                    let message =
+                        format!("read {}: it has more than {READ_ROWS_MAX} rows, ask with a LIMIT", table.name);
                     return Err(Error::new(Kind::Limit, message));
                 }
                 for ((column, builder), value) in table.columns.iter().zip(&mut builders).zip(row.into_cells()) {

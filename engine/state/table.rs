@@ -36,7 +36,12 @@ pub static LEASE: StateTable = StateTable {
     columns: &[
         Column::new("name", Type::Text, "The work.").required(),
         Column::new("holder", Type::Text, "The process that may do it.").required(),
-        Column::new("epoch", Type::Int, "Grows by one when the holder changes; what an earlier holder still writes can be told by it.").required(),
+        Column::new(
+            "epoch",
+            Type::Int,
+            "Grows by one when the holder changes; what an earlier holder still writes can be told by it.",
+        )
+        .required(),
         Column::new("expires_at", Type::Time, "When another process may take it.").required(),
     ],
     hidden: &[],

@@ -135,7 +135,14 @@ async fn cells_round_trip(state: &State) {
     state.execute(create, &[]).await.unwrap();
     let insert = "INSERT INTO cell (id, t, b, i, f, x) VALUES ($1, $2, $3, $4, $5, $6)";
     let rows = [
-        [Value::Int(1), "Grüße 'quoted' \" \u{1F682}".into(), true.into(), i64::MIN.into(), (-0.5).into(), Value::Bytes(vec![0, 255, 1])],
+        [
+            Value::Int(1),
+            "Grüße 'quoted' \" \u{1F682}".into(),
+            true.into(),
+            i64::MIN.into(),
+            (-0.5).into(),
+            Value::Bytes(vec![0, 255, 1]),
+        ],
         [Value::Int(2), "".into(), false.into(), i64::MAX.into(), 3.0.into(), Value::Bytes(vec![])],
         [Value::Int(3), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null],
     ];
@@ -158,7 +165,9 @@ async fn cells_round_trip(state: &State) {
     assert_eq!(truth[0].get::<i64>("id").unwrap(), 1);
     let count = state.fetch("SELECT COUNT(*) AS n FROM cell WHERE t = $1", &[Value::Null]).await.unwrap();
     assert_eq!(count[0].get::<i64>("n").unwrap(), 0);
-    let refused = state.execute(insert, &[Value::Decimal(1), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null]).await;
+    let refused = state
+        .execute(insert, &[Value::Decimal(1), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null])
+        .await;
     assert!(refused.unwrap_err().to_string().contains("decimal"));
     state.execute("DROP TABLE cell", &[]).await.unwrap();
 }
@@ -204,7 +213,10 @@ async fn transactions_are_whole(state: &State) {
 }
 
 async fn counters_lose_nothing(state: &Arc<State>) {
-    state.execute("INSERT INTO lease (name, holder, epoch, expires_at) VALUES ('count', 'h', 0, 0)", &[]).await.unwrap();
+    state
+        .execute("INSERT INTO lease (name, holder, epoch, expires_at) VALUES ('count', 'h', 0, 0)", &[])
+        .await
+        .unwrap();
     let tasks = (0..8).map(|_| {
         let state = Arc::clone(state);
         tokio::spawn(async move {
@@ -251,7 +263,9 @@ async fn one_of_many_takes_a_lease(state: &Arc<State>) {
         let tasks = (0..8).map(|holder| {
             let state = Arc::clone(state);
             let holder = format!("{round}-{holder}");
-            tokio::spawn(async move { state.lease("race", &holder, Duration::from_secs(1), round * 1_000_000).await.unwrap() })
+            tokio::spawn(async move {
+                state.lease("race", &holder, Duration::from_secs(1), round * 1_000_000).await.unwrap()
+            })
         });
         let mut winners = Vec::new();
         for task in tasks.collect::<Vec<_>>() {

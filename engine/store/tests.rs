@@ -91,7 +91,11 @@ fn bill(month: &str, costs: &[i128]) -> RecordBatch {
     let mut rows = Rows::new(&BILL);
     rows.set("tenant", "a").set("month", month).end_replace().unwrap();
     for cost in costs {
-        rows.set("tenant", "a").set("month", month).set("Cost", Value::Decimal(cost * 10_i128.pow(18))).end_row().unwrap();
+        rows.set("tenant", "a")
+            .set("month", month)
+            .set("Cost", Value::Decimal(cost * 10_i128.pow(18)))
+            .end_row()
+            .unwrap();
     }
     rows.finish()
 }
@@ -103,7 +107,10 @@ async fn ask_as(store: &Store, scope: &Scope, sql: &str) -> Result<String> {
     for batch in &batches {
         let options = FormatOptions::default().with_null("null");
         let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
-        lines.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join(" ")));
+        lines.extend(
+            (0..batch.num_rows())
+                .map(|row| columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join(" ")),
+        );
     }
     Ok(lines.join("; "))
 }
@@ -175,8 +182,15 @@ async fn the_newest_row_of_a_key_wins_in_every_life() {
         async |store| {
             let now = "SELECT name, phase FROM thing WHERE tenant = 'a' ORDER BY name";
             assert_eq!(ask(store, now).await, "x new; z back");
-            assert_eq!(ask(store, "SELECT count(*) FROM thing WHERE phase = 'old'").await, "1", "tenant b keeps its own x");
-            assert_eq!(ask(store, "SELECT name, phase FROM as_of('thing', 3) ORDER BY name").await, "x old; y here; z here");
+            assert_eq!(
+                ask(store, "SELECT count(*) FROM thing WHERE phase = 'old'").await,
+                "1",
+                "tenant b keeps its own x"
+            );
+            assert_eq!(
+                ask(store, "SELECT name, phase FROM as_of('thing', 3) ORDER BY name").await,
+                "x old; y here; z here"
+            );
         },
         async |store| {
             for (tenant, name, phase) in [
@@ -234,7 +248,9 @@ async fn a_failed_load_leaves_nothing() {
     let store = open(dir.path()).await;
     load(&store, vec![bill("may", &[1])]).await;
     let batches = vec![Ok(bill("may", &[100])), Err(Error::invalid("line 7 is torn"))];
-    let failed = store.load(Load { table: &BILL, source: "file".into(), batches: Box::pin(futures::stream::iter(batches)) }).await;
+    let failed = store
+        .load(Load { table: &BILL, source: "file".into(), batches: Box::pin(futures::stream::iter(batches)) })
+        .await;
     let error = failed.unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Invalid, "line 7 is torn"));
     assert_eq!(ask(&store, "SELECT sum(Cost) FROM bill").await, "1.000000000000000000");
@@ -376,7 +392,8 @@ async fn a_new_column_upgrades_the_table_in_place() {
     drop(store);
     drop(reopen(dir.path()).await);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let catalogue = Catalogue { tables: vec![&NEWER, &THING, &BILL, &crate::reject::REJECT, &QUERY_LOG], ..Catalogue::default() };
+    let catalogue =
+        Catalogue { tables: vec![&NEWER, &THING, &BILL, &crate::reject::REJECT, &QUERY_LOG], ..Catalogue::default() };
     let ports = Ports { clock: Arc::new(WallClock), redactor: Arc::new(NoRedaction) };
     let store = Store::open(Settings::new(dir.path()), catalogue, ports).await.unwrap();
     let mut rows = Rows::new(&NEWER);

@@ -153,10 +153,10 @@ mod tests {
     fn whole_frames_come_back() {
         let segment = Bytes::from(join(&[frame(1, b"one"), frame(3, b"two")]));
         let recovered = decode(&segment, "s");
-        assert_eq!(recovered.frames.iter().map(|(h, b)| (h.seq, b.clone())).collect::<Vec<_>>(), [
-            (1, Bytes::from_static(b"one")),
-            (3, Bytes::from_static(b"two"))
-        ]);
+        assert_eq!(
+            recovered.frames.iter().map(|(h, b)| (h.seq, b.clone())).collect::<Vec<_>>(),
+            [(1, Bytes::from_static(b"one")), (3, Bytes::from_static(b"two"))]
+        );
         assert!(recovered.dropped.is_empty());
     }
 

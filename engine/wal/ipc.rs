@@ -20,7 +20,8 @@ pub fn encode(rows: &RecordBatch) -> Result<Bytes> {
 
 /// The batch of such a stream.
 pub fn decode(bytes: &[u8]) -> Result<RecordBatch> {
-    let broken = |e: arrow::error::ArrowError| Error::new(Kind::Corrupt, format!("a frame of the log does not decode: {e}"));
+    let broken =
+        |e: arrow::error::ArrowError| Error::new(Kind::Corrupt, format!("a frame of the log does not decode: {e}"));
     let reader = StreamReader::try_new(bytes, None).map_err(broken)?;
     let schema = reader.schema();
     let batches = reader.collect::<Result<Vec<_>, _>>().map_err(broken)?;

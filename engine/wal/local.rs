@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::frame::{self, Key};
 use super::Recovered;
+use super::frame::{self, Key};
 use crate::error::{Error, Result};
 
 /// A segment is closed when it has grown to this.

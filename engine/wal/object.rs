@@ -11,9 +11,9 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+use super::Recovered;
 use super::frame::{self, Key};
 use super::local::{format_keys, parse_keys};
-use super::Recovered;
 use crate::error::{Error, Kind, Result};
 use crate::place::Place;
 

@@ -16,7 +16,8 @@ pub static ADO_BUILD: Table = Table {
         "The last state of every build and pipeline run that a service hook told of.",
         &[
             Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.").required(),
+            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
+                .required(),
             Column::new("project_id", Type::Text, "Id of the project."),
             Column::new("project", Type::Name, "Name of the project."),
             Column::new("id", Type::Int, "Number of the build or run.").required(),
@@ -24,7 +25,11 @@ pub static ADO_BUILD: Table = Table {
             Column::new("definition_id", Type::Int, "Number of the definition or pipeline."),
             Column::new("definition", Type::Name, "Name of the definition or pipeline."),
             Column::new("status", Type::Name, "`inProgress`, `canceling`, `completed` …"),
-            Column::new("result", Type::Name, "`succeeded`, `partiallySucceeded`, `failed`, `canceled`; null before its end."),
+            Column::new(
+                "result",
+                Type::Name,
+                "`succeeded`, `partiallySucceeded`, `failed`, `canceled`; null before its end.",
+            ),
             Column::new("reason", Type::Name, "Why it ran (`manual`, `individualCI`, `pullRequest`, `schedule` …)."),
             Column::new("queue_time", Type::Time, "When it was queued."),
             Column::new("start_time", Type::Time, "When it began; a run does not say."),

@@ -71,10 +71,14 @@ pub struct Identity {
 /// An identity: an object in newer resource versions, `Name` or `Name <unique name>` in older ones.
 pub fn identity(value: &Value) -> Identity {
     match value {
-        Value::String(words) => match words.rsplit_once('<').and_then(|(name, rest)| Some((name, rest.strip_suffix('>')?))) {
-            Some((name, unique)) => Identity { display_name: Some(name.trim().to_owned()), unique_name: Some(unique.to_owned()) },
-            None => Identity { display_name: Some(words.clone()).filter(|w| !w.is_empty()), unique_name: None },
-        },
+        Value::String(words) => {
+            match words.rsplit_once('<').and_then(|(name, rest)| Some((name, rest.strip_suffix('>')?))) {
+                Some((name, unique)) => {
+                    Identity { display_name: Some(name.trim().to_owned()), unique_name: Some(unique.to_owned()) }
+                }
+                None => Identity { display_name: Some(words.clone()).filter(|w| !w.is_empty()), unique_name: None },
+            }
+        }
         Value::Object(_) => {
             let word = |name: &str| member(value, name).and_then(text);
             let named = word("name").map(|name| identity(&Value::String(name))).unwrap_or_default();

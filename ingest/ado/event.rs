@@ -130,11 +130,15 @@ impl<'a> Event<'a> {
         let kind = self.event_type.as_str();
         let (subject, ids): (&str, &[&[&str]]) = match kind {
             _ if kind.starts_with("workitem.") => ("workitem", &[&["revision", "id"], &["workItemId"], &["id"]]),
-            _ if kind.contains("pullrequest") => ("pullrequest", &[&["pullRequestId"], &["pullRequest", "pullRequestId"]]),
+            _ if kind.contains("pullrequest") => {
+                ("pullrequest", &[&["pullRequestId"], &["pullRequest", "pullRequestId"]])
+            }
             "git.push" => ("push", &[&["pushId"]]),
             "tfvc.checkin" => ("changeset", &[&["changesetId"]]),
             "build.complete" => ("build", &[&["id"]]),
-            _ if kind.starts_with("git.repo.") => ("repository", &[&["repository", "id"], &["repositoryId"], &["targetRepository", "id"]]),
+            _ if kind.starts_with("git.repo.") => {
+                ("repository", &[&["repository", "id"], &["repositoryId"], &["targetRepository", "id"]])
+            }
             _ if kind.contains("run-state") => ("run", &[&["run", "id"]]),
             _ if kind.contains("stage-state") => ("stage", &[&["stage", "id"]]),
             _ if kind.contains("job-state") => ("job", &[&["job", "id"]]),
@@ -143,13 +147,23 @@ impl<'a> Event<'a> {
             _ if kind.contains(".release-") => ("release", &[&["release", "id"]]),
             _ if kind.contains("-alerts.") => ("alert", &[&["alertId"]]),
             _ if kind.contains("endpoint") => ("endpoint", &[&["id"]]),
-            _ => (kind.split('.').next().unwrap_or(kind), &[&["id"], &["queueId"], &["poolId"], &["manualIntervention", "id"]]),
+            _ => (
+                kind.split('.').next().unwrap_or(kind),
+                &[&["id"], &["queueId"], &["poolId"], &["manualIntervention", "id"]],
+            ),
         };
         (subject.to_owned(), ids.iter().find_map(|names| self.text(names)).filter(|id| id != "0"))
     }
 
     fn url(&self) -> Option<String> {
-        let places: [&[&str]; 6] = [&["url"], &["pullRequest", "url"], &["repository", "url"], &["run", "url"], &["release", "url"], &["_links", "self", "href"]];
+        let places: [&[&str]; 6] = [
+            &["url"],
+            &["pullRequest", "url"],
+            &["repository", "url"],
+            &["run", "url"],
+            &["release", "url"],
+            &["_links", "self", "href"],
+        ];
         places.iter().find_map(|names| self.text(names))
     }
 
@@ -181,7 +195,8 @@ impl<'a> Event<'a> {
 /// The first URL that tells the organization, else the collection's or account's id. Only addresses of the organization
 /// itself are asked: a repository may lie elsewhere.
 fn find_organization(body: &Value, resource: &Value) -> String {
-    let containers = ["collection", "account", "project"].map(|name| path(body, &["resourceContainers", name, "baseUrl"]));
+    let containers =
+        ["collection", "account", "project"].map(|name| path(body, &["resourceContainers", name, "baseUrl"]));
     const PLACES: [&[&str]; 9] = [
         &["url"],
         &["_links", "self", "href"],

@@ -16,7 +16,8 @@ pub static ADO_PULL_REQUEST: Table = Table {
         "The last state of every pull request that a service hook told of; a comment tells it, too.",
         &[
             Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.").required(),
+            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
+                .required(),
             Column::new("project_id", Type::Text, "Id of the project."),
             Column::new("project", Type::Name, "Name of the project."),
             Column::new("repository_id", Type::Text, "Id of the repository.").required(),
@@ -38,7 +39,11 @@ pub static ADO_PULL_REQUEST: Table = Table {
             Column::new("last_merge_commit", Type::Text, "Commit of the last merge that was tried."),
             Column::new("last_merge_source_commit", Type::Text, "Head of the source branch then."),
             Column::new("last_merge_target_commit", Type::Text, "Head of the target branch then."),
-            Column::new("reviewers", Type::Json, "Reviewers with their votes: 10 approved, 5 with suggestions, 0 none, -5 waits, -10 rejected."),
+            Column::new(
+                "reviewers",
+                Type::Json,
+                "Reviewers with their votes: 10 approved, 5 with suggestions, 0 none, -5 waits, -10 rejected.",
+            ),
             Column::new("url", Type::Text, "REST address."),
         ],
     )

@@ -16,7 +16,8 @@ pub static ADO_PUSH: Table = Table {
         "Pushes to Azure Repos.",
         &[
             Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.").required(),
+            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
+                .required(),
             Column::new("project_id", Type::Text, "Id of the project."),
             Column::new("project", Type::Name, "Name of the project."),
             Column::new("repository_id", Type::Text, "Id of the repository.").required(),
@@ -39,7 +40,8 @@ pub static ADO_PUSH: Table = Table {
 /// Adds the push, if the event carries it.
 pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Reason> {
     let push = event.resource;
-    let (Some(id), Some(repository)) = (path(push, &["pushId"]).and_then(int), event.text(&["repository", "id"])) else {
+    let (Some(id), Some(repository)) = (path(push, &["pushId"]).and_then(int), event.text(&["repository", "id"]))
+    else {
         return Ok(());
     };
     let list = |name: &str| match member(push, name) {

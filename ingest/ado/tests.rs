@@ -27,16 +27,28 @@ fn check(row: &Value, expected: Value) {
 #[test]
 fn every_event_is_kept_whole() {
     for (name, expected) in [
-        ("git.push", json!({"event_type": "git.push", "publisher_id": "tfs", "resource_type": "push", "resource_id": "14",
+        (
+            "git.push",
+            json!({"event_type": "git.push", "publisher_id": "tfs", "resource_type": "push", "resource_id": "14",
             "organization": "fabrikam-fiber-inc", "project": "Fabrikam-Fiber-Git", "actor": "Jamal Hartnett", "tenant": "acme",
-            "created_date": "2016-09-19T13:03:27.037915Z", "collection_id": "c12d0eb8-e382-443b-9f9c-c52cba5014c2"})),
-        ("manualintervention.pending", json!({"event_type": "manualintervention.pending", "event_id": null, "project": "project-name"})),
-        ("ms.vss-pipelines.job-state-changed-event", json!({"resource_type": "job", "notification_id": 3,
-            "subscription_id": "aaaa0a0a-bb1b-cc2c-dd3d-eeeeee4e4e4e"})),
+            "created_date": "2016-09-19T13:03:27.037915Z", "collection_id": "c12d0eb8-e382-443b-9f9c-c52cba5014c2"}),
+        ),
+        (
+            "manualintervention.pending",
+            json!({"event_type": "manualintervention.pending", "event_id": null, "project": "project-name"}),
+        ),
+        (
+            "ms.vss-pipelines.job-state-changed-event",
+            json!({"resource_type": "job", "notification_id": 3,
+            "subscription_id": "aaaa0a0a-bb1b-cc2c-dd3d-eeeeee4e4e4e"}),
+        ),
         ("ms.vss-alerts.alert-created-event", json!({"resource_type": "alert", "resource_id": "1"})),
         ("tfvc.checkin", json!({"resource_type": "changeset", "resource_id": "18", "actor": "Normal Paulk"})),
-        ("variant.workitem.updated-5.1", json!({"resource_id": "30", "message": null, "organization": "fake-organization",
-            "actor": "Bob Silent (Its Me)", "actor_unique_name": "bob@zzz.com", "project": "ExampleProject"})),
+        (
+            "variant.workitem.updated-5.1",
+            json!({"resource_id": "30", "message": null, "organization": "fake-organization",
+            "actor": "Bob Silent (Its Me)", "actor_unique_name": "bob@zzz.com", "project": "ExampleProject"}),
+        ),
     ] {
         let found = rows(&parsed(name), &ADO_EVENT);
         assert_eq!(found.len(), 1);
@@ -49,16 +61,25 @@ fn every_event_is_kept_whole() {
 #[test]
 fn work_items_follow_their_events() {
     for (name, expected) in [
-        ("workitem.created", json!({"id": 5, "rev": 1, "state": "New", "title": "Some great new idea!", "is_deleted": false,
+        (
+            "workitem.created",
+            json!({"id": 5, "rev": 1, "state": "New", "title": "Some great new idea!", "is_deleted": false,
             "created_by": "Jamal Hartnett", "severity": "3 - Medium", "project": "FabrikamCloud", "work_item_type": "Bug",
-            "created_date": "2014-07-15T17:42:44.663Z", "area_path": "FabrikamCloud"})),
-        ("workitem.updated", json!({"id": 5, "rev": 2, "state": "Approved", "severity": "2 - High", "assigned_to": "Jamal Hartnet"})),
+            "created_date": "2014-07-15T17:42:44.663Z", "area_path": "FabrikamCloud"}),
+        ),
+        (
+            "workitem.updated",
+            json!({"id": 5, "rev": 2, "state": "Approved", "severity": "2 - High", "assigned_to": "Jamal Hartnet"}),
+        ),
         ("workitem.commented", json!({"id": 5, "rev": 4})),
         ("workitem.deleted", json!({"id": 5, "is_deleted": true, "title": "Some great new idea!"})),
         ("workitem.restored", json!({"id": 5, "is_deleted": false})),
         ("variant.workitem.updated-test", json!({"id": 5, "assigned_to": "Jamal Hartnett"})),
-        ("variant.workitem.updated-5.1", json!({"id": 30, "rev": 5, "work_item_type": "User Story", "state": "Active",
-            "assigned_to": "Bob Silent (Its Me)", "assigned_to_unique_name": "bob@zzz.com", "created_by_unique_name": "alice@zzz.com"})),
+        (
+            "variant.workitem.updated-5.1",
+            json!({"id": 30, "rev": 5, "work_item_type": "User Story", "state": "Active",
+            "assigned_to": "Bob Silent (Its Me)", "assigned_to_unique_name": "bob@zzz.com", "created_by_unique_name": "alice@zzz.com"}),
+        ),
     ] {
         let found = rows(&parsed(name), &ADO_WORK_ITEM);
         assert_eq!(found.len(), 1, "{name}");
@@ -69,19 +90,37 @@ fn work_items_follow_their_events() {
 #[test]
 fn pull_requests_pushes_and_builds() {
     let one = |name: &str, table| rows(&parsed(name), table).remove(0);
-    check(&one("git.pullrequest.created", &ADO_PULL_REQUEST), json!({"pull_request_id": 1, "status": "active", "merge_status": "succeeded",
+    check(
+        &one("git.pullrequest.created", &ADO_PULL_REQUEST),
+        json!({"pull_request_id": 1, "status": "active", "merge_status": "succeeded",
         "title": "my first pull request", "source_ref_name": "refs/heads/mytopic", "target_ref_name": "refs/heads/master",
         "repository": "Fabrikam", "created_by_unique_name": "fabrikamfiber4@hotmail.com", "organization": "fabrikam",
-        "last_merge_commit": "eef717f69257a6333f221566c1c987dc94cc0d72", "approvals": 0}));
-    check(&one("git.pullrequest.merged", &ADO_PULL_REQUEST), json!({"status": "completed", "closed_date": "2014-06-30T18:59:12.366057Z"}));
-    check(&one("ms.vss-code.git-pullrequest-comment-event", &ADO_PULL_REQUEST), json!({"pull_request_id": 1, "status": "active"}));
-    check(&one("git.push", &ADO_PUSH), json!({"push_id": 14, "commit_count": 1, "ref_name": "refs/heads/master",
-        "pushed_by": "Jamal Hartnett", "push_date": "2014-05-02T19:17:13.330958Z"}));
-    check(&one("build.complete", &ADO_BUILD), json!({"id": 2, "build_number": "ConsumerAddressModule_20150407.1", "status": "completed",
+        "last_merge_commit": "eef717f69257a6333f221566c1c987dc94cc0d72", "approvals": 0}),
+    );
+    check(
+        &one("git.pullrequest.merged", &ADO_PULL_REQUEST),
+        json!({"status": "completed", "closed_date": "2014-06-30T18:59:12.366057Z"}),
+    );
+    check(
+        &one("ms.vss-code.git-pullrequest-comment-event", &ADO_PULL_REQUEST),
+        json!({"pull_request_id": 1, "status": "active"}),
+    );
+    check(
+        &one("git.push", &ADO_PUSH),
+        json!({"push_id": 14, "commit_count": 1, "ref_name": "refs/heads/master",
+        "pushed_by": "Jamal Hartnett", "push_date": "2014-05-02T19:17:13.330958Z"}),
+    );
+    check(
+        &one("build.complete", &ADO_BUILD),
+        json!({"id": 2, "build_number": "ConsumerAddressModule_20150407.1", "status": "completed",
         "result": "succeeded", "definition": "ConsumerAddressModule", "duration_ms": 123_860, "source_branch": "refs/heads/master",
-        "source_version": "600c52d2d5b655caa111abfd863e5a9bd304bb0e", "requested_for": "Normal Paulk"}));
-    check(&one("ms.vss-pipelines.run-state-changed-event", &ADO_BUILD), json!({"id": 11, "definition": "Pipeline-Name",
-        "status": "completed", "result": "succeeded", "duration_ms": 660_000}));
+        "source_version": "600c52d2d5b655caa111abfd863e5a9bd304bb0e", "requested_for": "Normal Paulk"}),
+    );
+    check(
+        &one("ms.vss-pipelines.run-state-changed-event", &ADO_BUILD),
+        json!({"id": 11, "definition": "Pipeline-Name",
+        "status": "completed", "result": "succeeded", "duration_ms": 660_000}),
+    );
 }
 
 #[test]
@@ -96,16 +135,26 @@ fn envelopes_of_every_spelling() {
     let body = format!("\u{feff}{pascal}\n");
     let parsed = parse(body.as_bytes());
     assert_eq!(parsed.idempotency.as_ref().unwrap().key, "ado:one:acme:s:e:4");
-    check(&rows(&parsed, &ADO_EVENT)[0], json!({"event_type": "workitem.updated", "event_id": "e", "detailed_message": "long",
-        "resource_version": "3.1-preview.3", "organization": "acme", "project_id": "p"}));
-    check(&rows(&parsed, &ADO_WORK_ITEM)[0], json!({"id": 30, "state": "Active", "assigned_to": null, "parent": 7, "priority": 2,
-        "story_points": 3.5, "tag_names": "a; b"}));
+    check(
+        &rows(&parsed, &ADO_EVENT)[0],
+        json!({"event_type": "workitem.updated", "event_id": "e", "detailed_message": "long",
+        "resource_version": "3.1-preview.3", "organization": "acme", "project_id": "p"}),
+    );
+    check(
+        &rows(&parsed, &ADO_WORK_ITEM)[0],
+        json!({"id": 30, "state": "Active", "assigned_to": null, "parent": 7, "priority": 2,
+        "story_points": 3.5, "tag_names": "a; b"}),
+    );
 }
 
 #[test]
 fn minimal_resources_do_not_wipe_what_is_known() {
     for (event, table, count) in [
-        (json!({"eventType": "workitem.updated", "resource": {"id": 1, "workItemId": 5, "url": "x"}}), &ADO_WORK_ITEM, 0),
+        (
+            json!({"eventType": "workitem.updated", "resource": {"id": 1, "workItemId": 5, "url": "x"}}),
+            &ADO_WORK_ITEM,
+            0,
+        ),
         (json!({"eventType": "workitem.deleted", "resource": {"id": 5}}), &ADO_WORK_ITEM, 1),
         (json!({"eventType": "git.pullrequest.updated", "resource": {"pullRequestId": 5}}), &ADO_PULL_REQUEST, 0),
         (json!({"eventType": "git.push"}), &ADO_PUSH, 0),
@@ -142,7 +191,10 @@ fn what_is_no_event_is_told() {
 fn the_key_names_the_delivery() {
     let scope = Scope::platform("test");
     let key = |body: &str, delivery| event(body.as_bytes(), &scope, delivery).unwrap().idempotency.unwrap().key;
-    assert_eq!(key(r#"{"eventType":"x","id":"e","subscriptionId":"s","notificationId":7}"#, Some("d")), "ado:all::s:e:7");
+    assert_eq!(
+        key(r#"{"eventType":"x","id":"e","subscriptionId":"s","notificationId":7}"#, Some("d")),
+        "ado:all::s:e:7"
+    );
     assert_eq!(key(r#"{"eventType":"x","id":"e"}"#, Some("d")), "ado:all::delivery:d");
     let bare = key(r#"{"eventType":"x","id":"e"}"#, None);
     assert!(bare.starts_with("ado:all::body:"));

@@ -16,7 +16,8 @@ pub static ADO_WORK_ITEM: Table = Table {
         "The last state of every work item that a service hook told of. A deleted one stays, marked, as it stays in the recycle bin; restoring it takes the mark away.",
         &[
             Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.").required(),
+            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
+                .required(),
             Column::new("project_id", Type::Text, "Id of the project."),
             Column::new("project", Type::Name, "Name of the project (`System.TeamProject`)."),
             Column::new("id", Type::Int, "Number of the work item.").required(),
@@ -138,7 +139,8 @@ fn parent(resource: &Value, fields: &Map<String, Value>) -> Option<i64> {
     let linked = || {
         let lists = [path(resource, &["revision", "relations"]), member(resource, "relations")];
         let mut relations = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
-        let up = relations.find(|r| member(r, "rel").and_then(Value::as_str) == Some("System.LinkTypes.Hierarchy-Reverse"))?;
+        let up = relations
+            .find(|r| member(r, "rel").and_then(Value::as_str) == Some("System.LinkTypes.Hierarchy-Reverse"))?;
         member(up, "url")?.as_str()?.rsplit('/').next()?.parse().ok()
     };
     fields.get("System.Parent").and_then(int).or_else(linked)

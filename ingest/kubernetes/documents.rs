@@ -75,7 +75,11 @@ fn read_json(text: &str, contents: &mut Contents) {
     for part in stream::parts(text) {
         match part {
             Part::Whole { number, text } => {
-                contents.document(&format!("document {number}"), text, bounded::json(text).map_err(|e| format!("no JSON: {e}")));
+                contents.document(
+                    &format!("document {number}"),
+                    text,
+                    bounded::json(text).map_err(|e| format!("no JSON: {e}")),
+                );
             }
             Part::Broken { number, text, reason } => contents.refuse(format!("document {number}"), reason, text),
         }
@@ -85,7 +89,11 @@ fn read_json(text: &str, contents: &mut Contents) {
 fn read_yaml(text: &str, contents: &mut Contents) {
     for (line, document) in yaml::documents(text) {
         if contents.broken.len() > BROKEN_MAX {
-            contents.refuse(format!("line {line}"), "too many broken documents: the rest is not read".to_owned(), document);
+            contents.refuse(
+                format!("line {line}"),
+                "too many broken documents: the rest is not read".to_owned(),
+                document,
+            );
             return;
         }
         contents.document(&format!("line {line}"), document, yaml::json(document).map_err(|e| format!("no YAML: {e}")));
@@ -129,7 +137,11 @@ impl Contents {
             "BOOKMARK" => {}
             _ => {
                 let message = at(&object, &["message"]).and_then(Value::as_str).unwrap_or("no message");
-                self.refuse(place.to_owned(), format!("the watch ended with an error: {}", clip(message)), &object.to_string());
+                self.refuse(
+                    place.to_owned(),
+                    format!("the watch ended with an error: {}", clip(message)),
+                    &object.to_string(),
+                );
             }
         }
     }
@@ -145,7 +157,9 @@ impl Contents {
                 // The API server leaves both out of a typed list's items.
                 if members.get("kind").is_none_or(Value::is_null) {
                     members.insert("kind".to_owned(), Value::from(kind.as_str()));
-                    if let Some(version) = api_version.as_deref().filter(|_| members.get("apiVersion").is_none_or(Value::is_null)) {
+                    if let Some(version) =
+                        api_version.as_deref().filter(|_| members.get("apiVersion").is_none_or(Value::is_null))
+                    {
                         members.insert("apiVersion".to_owned(), Value::from(version));
                     }
                 }
@@ -178,7 +192,10 @@ mod tests {
             let word = |path: &[&str]| at(&item.object, path).and_then(Value::as_str).unwrap_or("?").to_owned();
             format!("{}{}/{}", if item.deleted { "-" } else { "" }, word(&["kind"]), word(&["metadata", "name"]))
         };
-        (contents.items.iter().map(item).collect(), contents.broken.into_iter().map(|b| format!("{}: {}", b.place, b.reason)).collect())
+        (
+            contents.items.iter().map(item).collect(),
+            contents.broken.into_iter().map(|b| format!("{}: {}", b.place, b.reason)).collect(),
+        )
     }
 
     #[test]
@@ -189,12 +206,18 @@ mod tests {
             (format!("\u{feff}[{},{}]", pod("a"), pod("b")), vec!["Pod/a", "Pod/b"]),
             (format!("{}\n{}", pod("a"), pod("b")), vec!["Pod/a", "Pod/b"]),
             (r#"{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"n"}}]}"#.to_owned(), vec!["Node/n"]),
-            (r#"{"kind":"List","apiVersion":"v1","items":[{"kind":"A","metadata":{"name":"n"}}]}"#.to_owned(), vec!["A/n"]),
+            (
+                r#"{"kind":"List","apiVersion":"v1","items":[{"kind":"A","metadata":{"name":"n"}}]}"#.to_owned(),
+                vec!["A/n"],
+            ),
             (r#"{"kind":"PodList","apiVersion":"v1","items":null}"#.to_owned(), vec![]),
             ("kind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: y}\n".to_owned(), vec!["A/x", "B/y"]),
             ("{kind: A, metadata: {name: x}}".to_owned(), vec!["A/x"]),
             (format!(r#"{{"type":"DELETED","object":{}}}"#, pod("a")), vec!["-Pod/a"]),
-            (format!(r#"{{"type":"ADDED","object":{}}}{{"type":"BOOKMARK","object":{}}}"#, pod("a"), pod("b")), vec!["Pod/a"]),
+            (
+                format!(r#"{{"type":"ADDED","object":{}}}{{"type":"BOOKMARK","object":{}}}"#, pod("a"), pod("b")),
+                vec!["Pod/a"],
+            ),
         ] {
             let (items, broken) = names(&body);
             assert_eq!(items, expected, "{body}");
@@ -204,13 +227,16 @@ mod tests {
 
     #[test]
     fn neighbours_of_a_broken_document_stay() {
-        let (items, broken) = names("{\"kind\":\"A\",\"metadata\":{\"name\":\"1\"}}\n{\"kind\": oops}\n{\"kind\":\"A\",\"metadata\":{\"name\":\"3\"}}\n");
+        let (items, broken) = names(
+            "{\"kind\":\"A\",\"metadata\":{\"name\":\"1\"}}\n{\"kind\": oops}\n{\"kind\":\"A\",\"metadata\":{\"name\":\"3\"}}\n",
+        );
         assert_eq!(items, ["A/1", "A/3"]);
         assert_eq!(broken.len(), 1);
         let (items, broken) = names("kind: A\nmetadata: {name: 1}\n---\nkind: [\n---\nkind: B\nmetadata: {name: y}\n");
         assert_eq!(items, ["A/?", "B/y"]);
         assert_eq!(broken.len(), 1);
-        let (items, broken) = names(r#"{"type":"ERROR","object":{"kind":"Status","message":"too old resource version"}}"#);
+        let (items, broken) =
+            names(r#"{"type":"ERROR","object":{"kind":"Status","message":"too old resource version"}}"#);
         assert!(items.is_empty());
         assert!(broken[0].contains("too old"), "{broken:?}");
         for nothing in ["", "  ", "null", "---\n---\n"] {

@@ -32,7 +32,11 @@ pub static K8S_EVENT: Table = Table {
             Column::new("last_seen", Type::Time, "When it happened last."),
             Column::new("involved_api_version", Type::Name, "API version of the object it is about."),
             Column::new("involved_kind", Type::Name, "Kind of the object it is about."),
-            Column::new("involved_namespace", Type::Name, "Namespace of the object it is about; empty for objects of the cluster."),
+            Column::new(
+                "involved_namespace",
+                Type::Name,
+                "Namespace of the object it is about; empty for objects of the cluster.",
+            ),
             Column::new("involved_name", Type::Text, "Name of the object it is about."),
             Column::new("involved_uid", Type::Text, "Identity of the object it is about."),
             Column::new("involved_field_path", Type::Text, "The part it is about (`spec.containers{web}`)."),
@@ -75,7 +79,15 @@ pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(),
         .set("involved_name", about("name")?)
         .set("involved_uid", about("uid")?)
         .set("involved_field_path", about("fieldPath")?)
-        .set("source_component", text(&[&["reportingController"], &["reportingComponent"], &["source", "component"], &["deprecatedSource", "component"]])?)
+        .set(
+            "source_component",
+            text(&[
+                &["reportingController"],
+                &["reportingComponent"],
+                &["source", "component"],
+                &["deprecatedSource", "component"],
+            ])?,
+        )
         .set("source_host", text(&[&["source", "host"], &["deprecatedSource", "host"], &["reportingInstance"]])?);
     rows.end_row().map_err(|e| e.to_string())
 }

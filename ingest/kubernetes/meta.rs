@@ -169,7 +169,10 @@ mod tests {
             (json!({"kind": "Pod", "metadata": {"name": 7}}), "metadata.name is not text: 7"),
             (json!({"kind": "Pod", "metadata": {"name": "a", "labels": ["x"]}}), "metadata.labels is not an object"),
             (json!({"kind": "Pod", "metadata": {"name": "a", "labels": {"x": 1}}}), "metadata.labels.x is not text: 1"),
-            (json!({"kind": "Pod", "metadata": {"name": "a", "creationTimestamp": "soon"}}), "creationTimestamp is no time"),
+            (
+                json!({"kind": "Pod", "metadata": {"name": "a", "creationTimestamp": "soon"}}),
+                "creationTimestamp is no time",
+            ),
             (json!({"kind": "Status", "apiVersion": "v1", "message": "pods is forbidden"}), "pods is forbidden"),
         ] {
             let found = Meta::read(&object, origin).unwrap_err();

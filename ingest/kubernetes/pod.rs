@@ -23,7 +23,12 @@ pub static K8S_POD: Table = Table {
             Column::new("pod", Type::Text, "Name of the pod.").required(),
             Column::new("pod_uid", Type::Text, "Identity of the pod over its life."),
             Column::new("container", Type::Text, "Name of the container.").required(),
-            Column::new("container_kind", Type::Name, "`container`, `init`, `sidecar` (an init container that keeps running) or `ephemeral`.").required(),
+            Column::new(
+                "container_kind",
+                Type::Name,
+                "`container`, `init`, `sidecar` (an init container that keeps running) or `ephemeral`.",
+            )
+            .required(),
             Column::new("env", Type::Name, "Label `env` or `environment`."),
             Column::new("app", Type::Name, "Label `app.kubernetes.io/name`, `app` or `k8s-app`."),
             Column::new("version", Type::Name, "Label `app.kubernetes.io/version` or `version`."),
@@ -38,24 +43,36 @@ pub static K8S_POD: Table = Table {
             Column::new("priority_class", Type::Name, "Priority class of the pod."),
             Column::new("owner_kind", Type::Name, "Kind of the controlling owner (`ReplicaSet`)."),
             Column::new("owner_name", Type::Text, "Name of the controlling owner."),
-            Column::new("workload_kind", Type::Name, "Kind of the workload: the Deployment behind a ReplicaSet, else the owner, else `Pod`."),
+            Column::new(
+                "workload_kind",
+                Type::Name,
+                "Kind of the workload: the Deployment behind a ReplicaSet, else the owner, else `Pod`.",
+            ),
             Column::new("workload_name", Type::Text, "Name of the workload."),
             Column::new("creation_timestamp", Type::Time, "When the pod was created."),
             Column::new("deletion_timestamp", Type::Time, "When the pod's deletion was asked for."),
             Column::new("start_time", Type::Time, "When the kubelet took the pod."),
             Column::new("image", Type::Text, "Image as the pod asks for it."),
             Column::new("image_id", Type::Text, "Image with its digest, as it runs."),
-            Column::new("cpu_request_cores", Type::Decimal, "CPU that is reserved; null if none is asked for.").unit("cores"),
-            Column::new("cpu_limit_cores", Type::Decimal, "CPU that it may use; null if there is no limit.").unit("cores"),
-            Column::new("memory_request_bytes", Type::Int, "Memory that is reserved; null if none is asked for.").unit("bytes"),
-            Column::new("memory_limit_bytes", Type::Int, "Memory that it may use; null if there is no limit.").unit("bytes"),
+            Column::new("cpu_request_cores", Type::Decimal, "CPU that is reserved; null if none is asked for.")
+                .unit("cores"),
+            Column::new("cpu_limit_cores", Type::Decimal, "CPU that it may use; null if there is no limit.")
+                .unit("cores"),
+            Column::new("memory_request_bytes", Type::Int, "Memory that is reserved; null if none is asked for.")
+                .unit("bytes"),
+            Column::new("memory_limit_bytes", Type::Int, "Memory that it may use; null if there is no limit.")
+                .unit("bytes"),
             Column::new("ephemeral_storage_request_bytes", Type::Int, "Local disk that is reserved.").unit("bytes"),
             Column::new("ephemeral_storage_limit_bytes", Type::Int, "Local disk that it may use.").unit("bytes"),
             Column::new("gpus", Type::Int, "GPUs, of every vendor, that it holds."),
             Column::new("ready", Type::Bool, "Whether the container is ready; null before its first status."),
             Column::new("restart_count", Type::Int, "Restarts so far; null before its first status."),
             Column::new("state", Type::Name, "`running`, `waiting` or `terminated`."),
-            Column::new("state_reason", Type::Name, "Why it waits or ended (`CrashLoopBackOff`, `ImagePullBackOff`, `OOMKilled`)."),
+            Column::new(
+                "state_reason",
+                Type::Name,
+                "Why it waits or ended (`CrashLoopBackOff`, `ImagePullBackOff`, `OOMKilled`).",
+            ),
             Column::new("state_message", Type::Text, "The kubelet's words about it."),
             Column::new("started_at", Type::Time, "When it began to run."),
             Column::new("finished_at", Type::Time, "When it ended, if it is terminated."),
@@ -179,7 +196,13 @@ fn set_resources(container: &Value, rows: &mut Rows) -> Result<(), Reason> {
     let part = |name: &str| at(container, &["resources", name]).unwrap_or(&Value::Null);
     let (requests, limits) = (part("requests"), part("limits"));
     for (resources, place, cpu, memory, disk) in [
-        (requests, "resources.requests", "cpu_request_cores", "memory_request_bytes", "ephemeral_storage_request_bytes"),
+        (
+            requests,
+            "resources.requests",
+            "cpu_request_cores",
+            "memory_request_bytes",
+            "ephemeral_storage_request_bytes",
+        ),
         (limits, "resources.limits", "cpu_limit_cores", "memory_limit_bytes", "ephemeral_storage_limit_bytes"),
     ] {
         rows.set(cpu, quantity(resources, "cpu", place)?.map(|q| Cell::Decimal(q.decimal())))

@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity() {
-        for text in ["", "m", ".", "1.2.3", "1 Gi", "1gi", "1KB", "0x10", "1e", "1e+", "1e1.5", "NaN", "١", "1Gi ", "--1"] {
+        for text in
+            ["", "m", ".", "1.2.3", "1 Gi", "1gi", "1KB", "0x10", "1e", "1e+", "1e1.5", "NaN", "١", "1Gi ", "--1"]
+        {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
         for text in ["9223372036854775808", "8Ei", "1e19", "1e9999", "99999999999999999999999999999999999999Ei"] {

@@ -46,7 +46,10 @@ mod tests {
         assert_eq!(accelerators(&offer, "capacity").unwrap(), Some(6));
         assert_eq!(accelerators(&json!({"cpu": "4"}), "capacity").unwrap(), None);
         assert_eq!(quantity(&offer, "cpu", "capacity").unwrap().unwrap().whole(), 4);
-        assert_eq!(quantity(&json!({"cpu": "four"}), "cpu", "limits").unwrap_err(), "limits.cpu: no quantity: \"four\"");
+        assert_eq!(
+            quantity(&json!({"cpu": "four"}), "cpu", "limits").unwrap_err(),
+            "limits.cpu: no quantity: \"four\""
+        );
         assert!(quantity(&json!(["cpu"]), "cpu", "limits").is_err());
     }
 }

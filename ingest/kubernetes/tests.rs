@@ -33,7 +33,10 @@ fn nodes_of_a_list() {
     let gpu: Vec<_> = nodes.iter().filter(|n| n["capacity_gpus"] == 1).collect();
     assert_eq!(gpu.len(), 1);
     assert!(gpu[0]["name"].as_str().unwrap().starts_with("ip-172-31-21-92"));
-    check(gpu[0], json!({"ready": true, "unschedulable": false, "cluster": "lab", "tenant": "default", "architecture": "x86_64", "namespace": ""}));
+    check(
+        gpu[0],
+        json!({"ready": true, "unschedulable": false, "cluster": "lab", "tenant": "default", "architecture": "x86_64", "namespace": ""}),
+    );
     for node in &nodes {
         assert!(node["capacity_memory_bytes"].as_i64().unwrap() > 1 << 30, "{node}");
         assert!(node["kubelet_version"].is_string());
@@ -49,14 +52,20 @@ fn pods_in_trouble() {
                 "last_termination_reason": "ContainerCannotRun", "last_termination_exit_code": 127, "container": "nginx",
                 "container_kind": "container", "pod_ready": false, "qos_class": "BestEffort"}),
         ),
-        ("pods-oomkill-pod.json", json!({"state": "terminated", "state_reason": "OOMKilled", "exit_code": 137, "phase": "Failed", "workload_kind": "Job"})),
+        (
+            "pods-oomkill-pod.json",
+            json!({"state": "terminated", "state_reason": "OOMKilled", "exit_code": 137, "phase": "Failed", "workload_kind": "Job"}),
+        ),
         ("pods-image-pull-fail.json", json!({"state": "waiting", "phase": "Pending"})),
         ("pods-pending-pod-resources.json", json!({"phase": "Pending"})),
         ("pods-pod-init-crashloop-backoff.json", json!({"phase": "Pending"})),
     ] {
         let parsed = parsed(name);
         let pods = rows(&parsed, &K8S_POD);
-        assert!(pods.iter().any(|row| expected.as_object().unwrap().iter().all(|(k, v)| row.get(k) == Some(v))), "{name}: {pods:#?}");
+        assert!(
+            pods.iter().any(|row| expected.as_object().unwrap().iter().all(|(k, v)| row.get(k) == Some(v))),
+            "{name}: {pods:#?}"
+        );
     }
 }
 
@@ -79,9 +88,12 @@ fn a_pod_has_a_row_for_each_container() {
     let pods = rows(&parsed, &K8S_POD);
     let kinds: Vec<_> = pods.iter().map(|p| p["container_kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["init", "sidecar", "container"]);
-    check(&pods[2], json!({"tenant": "acme", "env": "prod", "app": "web", "cost_center": "4711", "workload_kind": "Deployment",
+    check(
+        &pods[2],
+        json!({"tenant": "acme", "env": "prod", "app": "web", "cost_center": "4711", "workload_kind": "Deployment",
         "workload_name": "web", "cpu_request_cores": 0.1, "cpu_limit_cores": 2.0, "memory_request_bytes": 64 << 20,
-        "memory_limit_bytes": 1 << 30, "gpus": 1, "state": "running", "started_at": "2024-05-01T10:00:05Z", "node": "n1"}));
+        "memory_limit_bytes": 1 << 30, "gpus": 1, "state": "running", "started_at": "2024-05-01T10:00:05Z", "node": "n1"}),
+    );
     check(&pods[0], json!({"cpu_limit_cores": null, "memory_limit_bytes": null, "state": null}));
     let object = &rows(&parsed, &K8S_OBJECT)[0];
     assert!(!object["object"].as_str().unwrap().contains("managedFields"));
@@ -96,8 +108,11 @@ fn events_of_both_apis() {
         "series": {"count": 7, "lastObservedTime": "2024-05-01T11:00:00Z"}, "reportingController": "kubelet",
         "regarding": {"kind": "Pod", "namespace": "d", "name": "p"}});
     let row = rows(&parse(newer.to_string().as_bytes()), &K8S_EVENT).remove(0);
-    check(&row, json!({"event_type": "Warning", "note": "again", "count": 7, "first_seen": "2024-05-01T10:00:00.123456Z",
-        "last_seen": "2024-05-01T11:00:00Z", "involved_kind": "Pod", "source_component": "kubelet"}));
+    check(
+        &row,
+        json!({"event_type": "Warning", "note": "again", "count": 7, "first_seen": "2024-05-01T10:00:00.123456Z",
+        "last_seen": "2024-05-01T11:00:00Z", "involved_kind": "Pod", "source_component": "kubelet"}),
+    );
 }
 
 #[test]
@@ -123,7 +138,8 @@ fn a_watch_takes_away_what_is_gone() {
             "spec": {"containers": [{"name": "a"}, {"name": "b"}]}}})
         .to_string()
     };
-    let stream = [event("ADDED", "Pod"), event("DELETED", "Pod"), event("DELETED", "Node"), event("DELETED", "Event")].join("\n");
+    let stream = [event("ADDED", "Pod"), event("DELETED", "Pod"), event("DELETED", "Node"), event("DELETED", "Event")]
+        .join("\n");
     let parsed = parse(stream.as_bytes());
     assert_eq!((parsed.accepted, parsed.rejects.len()), (4, 0));
     let ops = |table| rows(&parsed, table).iter().map(|row| row["_op"].as_i64()).collect::<Vec<_>>();
@@ -174,7 +190,12 @@ fn a_secret_is_kept_without_its_values() {
 
 #[test]
 fn a_large_body_becomes_several_units_with_keys_of_their_own() {
-    let pod = |i: usize| format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"c{i}"}},"data":{{"x":"{}"}}}}"#, "y".repeat(100_000));
+    let pod = |i: usize| {
+        format!(
+            r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"c{i}"}},"data":{{"x":"{}"}}}}"#,
+            "y".repeat(100_000)
+        )
+    };
     let body = (0..100).map(pod).collect::<Vec<_>>().join("\n");
     let units = units(body.as_bytes(), &Scope::platform("t"), "lab", Some("key"));
     assert!(units.len() > 1);

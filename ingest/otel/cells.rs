@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use engine::Column;
 use engine::arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, StringDictionaryBuilder, TimestampNanosecondBuilder,
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, StringDictionaryBuilder,
+    TimestampNanosecondBuilder,
 };
 use engine::arrow::datatypes::Int32Type;
 

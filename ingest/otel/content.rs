@@ -64,7 +64,8 @@ impl Requests {
         let plain: Box<dyn BufRead + Send> = if start.starts_with(&GZIP_MAGIC) {
             Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(raw)))
         } else if start.starts_with(&ZSTD_MAGIC) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(raw).map_err(|error| Error::unavailable(&doing, error))?;
+            let decoder =
+                zstd::stream::read::Decoder::with_buffer(raw).map_err(|error| Error::unavailable(&doing, error))?;
             Box::new(BufReader::new(decoder))
         } else {
             Box::new(raw)
@@ -125,11 +126,15 @@ impl Requests {
         let (word, encoding, bytes) = match self.form {
             Form::Documents(encoding) => ("message", encoding, self.pending.pop()),
             Form::JsonLines => ("line", Encoding::Json, self.next_line()?),
-            Form::LengthPrefixed => ("message", Encoding::Protobuf, self.next_framed(|reader| {
-                let mut prefix = [0; 4];
-                reader.read_exact(&mut prefix)?;
-                Ok(u64::from(u32::from_be_bytes(prefix)))
-            })?),
+            Form::LengthPrefixed => (
+                "message",
+                Encoding::Protobuf,
+                self.next_framed(|reader| {
+                    let mut prefix = [0; 4];
+                    reader.read_exact(&mut prefix)?;
+                    Ok(u64::from(u32::from_be_bytes(prefix)))
+                })?,
+            ),
             Form::VarintPrefixed => ("message", Encoding::Protobuf, self.next_framed(read_varint)?),
         };
         self.ordinal += 1;
@@ -159,7 +164,8 @@ impl Requests {
             return Ok(None);
         }
         let place = self.ordinal + 1;
-        let torn = |error: std::io::Error| Error::invalid(format!("message {place} is torn, or this is not OTLP: {error}"));
+        let torn =
+            |error: std::io::Error| Error::invalid(format!("message {place} is torn, or this is not OTLP: {error}"));
         let length = length(&mut self.reader).map_err(torn)?;
         if length > REQUEST_BYTES_MAX as u64 {
             return Err(Error::invalid(format!("message {place} claims {length} bytes; this does not look like OTLP")));
@@ -193,7 +199,9 @@ fn read_line(reader: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<u8>>> {
     let read = reader.by_ref().take(limit).read_until(b'\n', &mut line).map_err(unreadable)?;
     match read {
         0 => Ok(None),
-        read if read as u64 == limit => Err(Error::new(Kind::TooLarge, format!("a line exceeds {REQUEST_BYTES_MAX} bytes"))),
+        read if read as u64 == limit => {
+            Err(Error::new(Kind::TooLarge, format!("a line exceeds {REQUEST_BYTES_MAX} bytes")))
+        }
         _ => Ok(Some(line)),
     }
 }
@@ -202,7 +210,10 @@ fn read_all(reader: &mut Box<dyn BufRead + Send>) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     reader.by_ref().take(REQUEST_BYTES_MAX as u64 + 1).read_to_end(&mut all).map_err(unreadable)?;
     match all.len() > REQUEST_BYTES_MAX {
-        true => Err(Error::new(Kind::TooLarge, format!("a single request exceeds {REQUEST_BYTES_MAX} bytes; write one a line"))),
+        true => Err(Error::new(
+            Kind::TooLarge,
+            format!("a single request exceeds {REQUEST_BYTES_MAX} bytes; write one a line"),
+        )),
         false => Ok(all),
     }
 }

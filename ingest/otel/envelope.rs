@@ -139,7 +139,9 @@ pub(super) fn walk_json<S: SignalRows>(body: &[u8], intake: &mut Intake<'_, S>) 
     let request = Request::read(body)?;
     let Some(groups) = request.groups(S::SIGNAL) else {
         return match request.signals().next() {
-            Some(other) => Err(Error::invalid(format!("this is a request of {}, not of {}", other.name(), S::SIGNAL.name()))),
+            Some(other) => {
+                Err(Error::invalid(format!("this is a request of {}, not of {}", other.name(), S::SIGNAL.name())))
+            }
             None => Ok(()),
         };
     };

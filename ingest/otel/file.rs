@@ -202,13 +202,18 @@ impl Chunk {
         let arrival = Arrival { scope: &job.scope, tenant: job.tenant.as_deref(), received_ns: job.received_ns };
         let signals = match request.encoding {
             Encoding::Protobuf => Ok(protobuf_signal(&request.bytes).into_iter().collect()),
-            Encoding::Json => envelope::Request::read(&request.bytes).map(|envelope| envelope.signals().collect::<Vec<_>>()),
+            Encoding::Json => {
+                envelope::Request::read(&request.bytes).map(|envelope| envelope.signals().collect::<Vec<_>>())
+            }
         };
         let parsed = signals.and_then(|signals| {
             if signals.is_empty() && request.encoding == Encoding::Json {
                 return Err(Error::invalid("neither resourceLogs nor resourceSpans nor resourceMetrics"));
             }
-            signals.iter().map(|signal| super::parse(*signal, &request.bytes, request.encoding, &arrival)).collect::<Result<Vec<_>>>()
+            signals
+                .iter()
+                .map(|signal| super::parse(*signal, &request.bytes, request.encoding, &arrival))
+                .collect::<Result<Vec<_>>>()
         });
         match parsed {
             Ok(parsed) => self.parsed.extend(parsed.into_iter().map(|mut parsed| {

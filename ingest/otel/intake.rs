@@ -147,10 +147,15 @@ impl<'a, S: SignalRows> Intake<'a, S> {
         self.rejects.extend(self.refused.drain(..).map(reject));
         self.place[2] += 1;
         if self.accepted + self.rejects.len() > RECORDS_MAX {
-            return Err(Error::new(Kind::TooLarge, format!("a request may hold {RECORDS_MAX} records; send it in parts")));
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("a request may hold {RECORDS_MAX} records; send it in parts"),
+            ));
         }
         if self.reject_bytes > REQUEST_BYTES_MAX {
-            let text = format!("the refused records of this request take more than {REQUEST_BYTES_MAX} bytes; send it in parts");
+            let text = format!(
+                "the refused records of this request take more than {REQUEST_BYTES_MAX} bytes; send it in parts"
+            );
             return Err(Error::new(Kind::TooLarge, text));
         }
         Ok(())
@@ -169,7 +174,8 @@ impl<'a, S: SignalRows> Intake<'a, S> {
         if self.accepted > 0 {
             let mut columns = self.rows.finish();
             columns.extend(self.shared.finish());
-            let rows = RecordBatch::try_new(S::TABLE.batch_schema(), columns).expect("builders are declared with their columns");
+            let rows = RecordBatch::try_new(S::TABLE.batch_schema(), columns)
+                .expect("builders are declared with their columns");
             parsed.batches.push(Batch { table: S::TABLE, rows });
         }
         parsed

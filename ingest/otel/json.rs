@@ -21,8 +21,9 @@ pub(super) use record::{log_record, span};
 
 type Read<T> = Result<T, String>;
 
-const UNPADDED_OK: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+const UNPADDED_OK: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, UNPADDED_OK);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, UNPADDED_OK);
 
@@ -109,10 +110,12 @@ impl<'a> Message<'a> {
     fn list<T>(&self, name: &str, read: impl Fn(&'a Value) -> Read<T>) -> Read<Vec<T>> {
         self.field(name, |value| {
             let items = value.as_array().ok_or_else(|| format!("expected an array, found {}", kind(value)))?;
-            let item = |(at, item)| read(item).map_err(|reason| match reason.starts_with(['.', '[']) {
-                true => format!("[{at}]{reason}"),
-                false => format!("[{at}]: {reason}"),
-            });
+            let item = |(at, item)| {
+                read(item).map_err(|reason| match reason.starts_with(['.', '[']) {
+                    true => format!("[{at}]{reason}"),
+                    false => format!("[{at}]: {reason}"),
+                })
+            };
             items.iter().enumerate().map(item).collect()
         })
     }
@@ -173,7 +176,9 @@ impl<'a> Message<'a> {
 
 fn signed(value: &Value) -> Read<i64> {
     let int = match value {
-        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?, i64::MIN as f64, i64::MAX as f64).map(|w| w as i64)),
+        Value::Number(number) => {
+            number.as_i64().or_else(|| whole(number.as_f64()?, i64::MIN as f64, i64::MAX as f64).map(|w| w as i64))
+        }
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
@@ -182,7 +187,9 @@ fn signed(value: &Value) -> Read<i64> {
 
 fn unsigned(value: &Value) -> Read<u64> {
     let int = match value {
-        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?, 0.0, u64::MAX as f64).map(|w| w as u64)),
+        Value::Number(number) => {
+            number.as_u64().or_else(|| whole(number.as_f64()?, 0.0, u64::MAX as f64).map(|w| w as u64))
+        }
         Value::String(text) => text.parse().ok(),
         _ => None,
     };

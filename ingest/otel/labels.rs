@@ -12,25 +12,65 @@ use super::{Arrival, value};
 
 /// What a resource attribute becomes. The first five are the platform's standard labels.
 const RESOURCE: [Promotion; 13] = [
-    promote("tenant", Type::Name, "tenant", &["tenant.id"], "Tenant that the row belongs to: the caller's own; for a platform caller the resource attribute `tenant` or `tenant.id`, else `default`."),
-    promote("env", Type::Name, "deployment.environment.name", &["deployment.environment", "env"], "Deployment environment: resource attribute `deployment.environment.name`, else `deployment.environment`, else `env`."),
-    promote("app", Type::Name, "app", &["service.namespace", "service.name"], "Application: resource attribute `app`, else `service.namespace`, else `service.name`."),
-    promote("service_version", Type::Name, "service.version", &["version"], "Version of the service, the standard label `version`."),
-    promote("cost_center", Type::Name, "cost_center", &["cost-center", "cost.center"], "Cost centre: resource attribute `cost_center`, else `cost-center`, else `cost.center`."),
+    promote(
+        "tenant",
+        Type::Name,
+        "tenant",
+        &["tenant.id"],
+        "Tenant that the row belongs to: the caller's own; for a platform caller the resource attribute `tenant` or `tenant.id`, else `default`.",
+    ),
+    promote(
+        "env",
+        Type::Name,
+        "deployment.environment.name",
+        &["deployment.environment", "env"],
+        "Deployment environment: resource attribute `deployment.environment.name`, else `deployment.environment`, else `env`.",
+    ),
+    promote(
+        "app",
+        Type::Name,
+        "app",
+        &["service.namespace", "service.name"],
+        "Application: resource attribute `app`, else `service.namespace`, else `service.name`.",
+    ),
+    promote(
+        "service_version",
+        Type::Name,
+        "service.version",
+        &["version"],
+        "Version of the service, the standard label `version`.",
+    ),
+    promote(
+        "cost_center",
+        Type::Name,
+        "cost_center",
+        &["cost-center", "cost.center"],
+        "Cost centre: resource attribute `cost_center`, else `cost-center`, else `cost.center`.",
+    ),
     promote("service_name", Type::Name, "service.name", &[], "Logical name of the service."),
     promote("service_instance_id", Type::Name, "service.instance.id", &[], "The instance of the service."),
     promote("host_name", Type::Name, "host.name", &[], "Name of the host."),
     promote("k8s_cluster_name", Type::Name, "k8s.cluster.name", &[], "Kubernetes cluster."),
     promote("k8s_namespace_name", Type::Name, "k8s.namespace.name", &[], "Kubernetes namespace."),
     promote("k8s_pod_name", Type::Name, "k8s.pod.name", &[], "Kubernetes pod."),
-    promote("k8s_container_name", Type::Name, "k8s.container.name", &[], "Container, by its name in the pod's specification."),
+    promote(
+        "k8s_container_name",
+        Type::Name,
+        "k8s.container.name",
+        &[],
+        "Container, by its name in the pod's specification.",
+    ),
     promote("k8s_node_name", Type::Name, "k8s.node.name", &[], "Kubernetes node."),
 ];
 const TENANT: usize = 0;
 
 /// What a scope and the envelope add.
 const SCOPE: [Column; 6] = [
-    Column::new("resource_attributes", Type::Name, "The resource's other attributes, a JSON object with their types kept; null when there are none."),
+    Column::new(
+        "resource_attributes",
+        Type::Name,
+        "The resource's other attributes, a JSON object with their types kept; null when there are none.",
+    ),
     Column::new("resource_schema_url", Type::Name, "Schema URL of the resource."),
     Column::new("scope_name", Type::Name, "Instrumentation scope: the library or module that made the record."),
     Column::new("scope_version", Type::Name, "Version of the instrumentation scope."),
@@ -59,7 +99,8 @@ impl Labels {
         let value_at = |at: usize| resource.attributes[at].value.as_ref();
         let mut cells: Vec<Option<String>> =
             found.iter().map(|found| found.and_then(|found| value::label(value_at(found.at)))).collect();
-        let owner = arrival.scope.owner(cells[TENANT].as_deref().filter(|t| !t.is_empty()).or(arrival.tenant)).to_owned();
+        let owner =
+            arrival.scope.owner(cells[TENANT].as_deref().filter(|t| !t.is_empty()).or(arrival.tenant)).to_owned();
         cells[TENANT] = Some(owner);
         let exact = |at: usize| {
             let key = &resource.attributes[at].key;

@@ -27,7 +27,13 @@ own_columns! {
 
 const PROMOTIONS: [Promotion; 2] = [
     promote("exception_type", Type::Name, "exception.type", &[], "Type of the exception, attribute `exception.type`."),
-    promote("exception_message", Type::Text, "exception.message", &[], "Message of the exception, attribute `exception.message`."),
+    promote(
+        "exception_message",
+        Type::Text,
+        "exception.message",
+        &[],
+        "Message of the exception, attribute `exception.message`.",
+    ),
 ];
 
 const ATTRIBUTES: [Column; 1] = [Column::new(

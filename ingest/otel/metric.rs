@@ -209,7 +209,9 @@ impl MetricRows {
         own.exemplars.list(point.exemplars, write_exemplar);
         own.flags.set_count(point.flags);
         own.no_recorded_value.set((point.flags & NO_RECORDED_VALUE != 0).then_some(true));
-        for (column, pairs) in [(&mut own.attributes, point.attributes), (&mut own.metric_metadata, &head.metric.metadata)] {
+        for (column, pairs) in
+            [(&mut own.attributes, point.attributes), (&mut own.metric_metadata, &head.metric.metadata)]
+        {
             match pairs {
                 [] => column.null(),
                 pairs => column.write(|out| value::write_object(out, pairs)),

@@ -115,7 +115,10 @@ impl Promoted {
         }
         // An earlier value of a key that was taken is superseded, not a rest.
         let superseded = |at: usize| {
-            self.found.iter().flatten().any(|f| self.taken[f.at] && f.at > at && attributes[f.at].key == attributes[at].key)
+            self.found
+                .iter()
+                .flatten()
+                .any(|f| self.taken[f.at] && f.at > at && attributes[f.at].key == attributes[at].key)
         };
         let gone = |at: usize| self.taken[at] || superseded(at);
         if (0..attributes.len()).all(gone) {

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use chrono::{DateTime, SecondsFormat};
 use engine::arrow::array::ArrayRef;
 use engine::{Column, Index, Table, Type};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::cells::{join, own_columns};
 use super::intake::{Refused, SignalRows};
@@ -40,29 +40,71 @@ own_columns! {
 const PROMOTIONS: [Promotion; 26] = [
     promote("error_type", Type::Name, "error.type", &[], "Class of error, attribute `error.type`."),
     promote("http_request_method", Type::Name, "http.request.method", &["http.method"], "HTTP method."),
-    promote("http_response_status_code", Type::Int, "http.response.status_code", &["http.status_code"], "HTTP status code."),
+    promote(
+        "http_response_status_code",
+        Type::Int,
+        "http.response.status_code",
+        &["http.status_code"],
+        "HTTP status code.",
+    ),
     promote("http_route", Type::Name, "http.route", &[], "Route template of the HTTP server."),
     promote("url_path", Type::Text, "url.path", &[], "Path of the request."),
     promote("server_address", Type::Name, "server.address", &["net.peer.name"], "Server's name or address."),
     promote("db_system_name", Type::Name, "db.system.name", &["db.system"], "Database product."),
     promote("db_namespace", Type::Name, "db.namespace", &["db.name"], "Database, within the product."),
     promote("db_operation_name", Type::Name, "db.operation.name", &["db.operation"], "Database operation."),
-    promote("db_collection_name", Type::Name, "db.collection.name", &["db.sql.table"], "Table, collection or container."),
+    promote(
+        "db_collection_name",
+        Type::Name,
+        "db.collection.name",
+        &["db.sql.table"],
+        "Table, collection or container.",
+    ),
     promote("rpc_system", Type::Name, "rpc.system", &["rpc.system.name"], "RPC system."),
     promote("rpc_service", Type::Name, "rpc.service", &[], "RPC service."),
     promote("rpc_method", Type::Name, "rpc.method", &[], "RPC method."),
     promote("messaging_system", Type::Name, "messaging.system", &[], "Messaging product."),
-    promote("messaging_destination_name", Type::Name, "messaging.destination.name", &["messaging.destination"], "Queue or topic."),
+    promote(
+        "messaging_destination_name",
+        Type::Name,
+        "messaging.destination.name",
+        &["messaging.destination"],
+        "Queue or topic.",
+    ),
     promote("gen_ai_provider_name", Type::Name, "gen_ai.provider.name", &["gen_ai.system"], "Provider of the model."),
-    promote("gen_ai_operation_name", Type::Name, "gen_ai.operation.name", &[], "Model operation: `chat`, `embeddings`, `execute_tool` …"),
+    promote(
+        "gen_ai_operation_name",
+        Type::Name,
+        "gen_ai.operation.name",
+        &[],
+        "Model operation: `chat`, `embeddings`, `execute_tool` …",
+    ),
     promote("gen_ai_request_model", Type::Name, "gen_ai.request.model", &[], "Model that was asked for."),
     promote("gen_ai_response_model", Type::Name, "gen_ai.response.model", &[], "Model that answered."),
-    promote("gen_ai_usage_input_tokens", Type::Int, "gen_ai.usage.input_tokens", &["gen_ai.usage.prompt_tokens"], "Tokens of the prompt."),
-    promote("gen_ai_usage_output_tokens", Type::Int, "gen_ai.usage.output_tokens", &["gen_ai.usage.completion_tokens"], "Tokens of the answer."),
+    promote(
+        "gen_ai_usage_input_tokens",
+        Type::Int,
+        "gen_ai.usage.input_tokens",
+        &["gen_ai.usage.prompt_tokens"],
+        "Tokens of the prompt.",
+    ),
+    promote(
+        "gen_ai_usage_output_tokens",
+        Type::Int,
+        "gen_ai.usage.output_tokens",
+        &["gen_ai.usage.completion_tokens"],
+        "Tokens of the answer.",
+    ),
     promote("gen_ai_agent_name", Type::Name, "gen_ai.agent.name", &[], "Agent that asked."),
     promote("gen_ai_tool_name", Type::Name, "gen_ai.tool.name", &[], "Tool that was called."),
     promote("cicd_pipeline_name", Type::Name, "cicd.pipeline.name", &[], "Pipeline whose run the span is part of."),
-    promote("cicd_pipeline_run_id", Type::Text, "cicd.pipeline.run.id", &[], "Id of the pipeline run; Azure DevOps' build id."),
+    promote(
+        "cicd_pipeline_run_id",
+        Type::Text,
+        "cicd.pipeline.run.id",
+        &[],
+        "Id of the pipeline run; Azure DevOps' build id.",
+    ),
     promote("user_id", Type::Text, "user.id", &["enduser.id"], "User on whose behalf the span ran."),
 ];
 
@@ -131,7 +173,8 @@ impl Identity {
             trace_id: hex_id::<16>(&span.trace_id).ok_or_else(|| invalid("trace_id", &span.trace_id, 16))?,
             span_id: hex_id::<8>(&span.span_id).ok_or_else(|| invalid("span_id", &span.span_id, 8))?,
             parent_span_id: hex_id::<8>(&span.parent_span_id),
-            start: instant("start_time_unix_nano", span.start_time_unix_nano)?.ok_or("start_time_unix_nano is missing")?,
+            start: instant("start_time_unix_nano", span.start_time_unix_nano)?
+                .ok_or("start_time_unix_nano is missing")?,
             end: instant("end_time_unix_nano", span.end_time_unix_nano)?,
         })
     }
@@ -165,7 +208,11 @@ impl SignalRows for SpanRows {
         own.name.set(&span.name);
         own.kind.set(&short_name(span.kind, SpanKind::try_from(span.kind).ok().map(|k| k.as_str_name()), "SPAN_KIND_"));
         let (code, message) = span.status.as_ref().map_or((0, ""), |status| (status.code, status.message.as_str()));
-        own.status_code.set(&short_name(code, StatusCode::try_from(code).ok().map(|c| c.as_str_name()), "STATUS_CODE_"));
+        own.status_code.set(&short_name(
+            code,
+            StatusCode::try_from(code).ok().map(|c| c.as_str_name()),
+            "STATUS_CODE_",
+        ));
         own.status_message.set(Some(message).filter(|m| !m.is_empty()));
         own.events.list(&span.events, write_event);
         own.links.list(&span.links, write_link);

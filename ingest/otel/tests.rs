@@ -72,7 +72,8 @@ fn reasons(parsed: &Parsed) -> Vec<&str> {
 }
 
 fn resource(pairs: &[(&str, &str)]) -> Value {
-    let attributes: Vec<Value> = pairs.iter().map(|(key, text)| json!({"key": key, "value": {"stringValue": text}})).collect();
+    let attributes: Vec<Value> =
+        pairs.iter().map(|(key, text)| json!({"key": key, "value": {"stringValue": text}})).collect();
     json!({ "attributes": attributes })
 }
 
@@ -107,19 +108,36 @@ fn labels_are_promoted_and_the_rest_keeps_its_types() {
     }]});
     let parsed = parsed(Signal::Logs, &request);
     for row in [0, 1] {
-        check(&parsed, row, &[
-            ("tenant", "team-a"), ("env", "prod"), ("app", "shop"), ("service_name", "payment"), ("service_version", "1.5"),
-            ("cost_center", "4711"), ("k8s_pod_name", "payment-0"), ("host_name", "∅"), ("scope_name", "lib"),
-            ("scope_version", "2"), ("scope_attributes", r#"{"x":true}"#), ("scope_schema_url", "s"),
-            ("resource_schema_url", "https://opentelemetry.io/schemas/1.37.0"),
-            ("resource_attributes", r#"{"service.namespace":"shop","service.version":1.5,"deployment.environment":"prod","cost-center":4711,"process.pid":9007199254740993}"#),
-        ]);
+        check(
+            &parsed,
+            row,
+            &[
+                ("tenant", "team-a"),
+                ("env", "prod"),
+                ("app", "shop"),
+                ("service_name", "payment"),
+                ("service_version", "1.5"),
+                ("cost_center", "4711"),
+                ("k8s_pod_name", "payment-0"),
+                ("host_name", "∅"),
+                ("scope_name", "lib"),
+                ("scope_version", "2"),
+                ("scope_attributes", r#"{"x":true}"#),
+                ("scope_schema_url", "s"),
+                ("resource_schema_url", "https://opentelemetry.io/schemas/1.37.0"),
+                (
+                    "resource_attributes",
+                    r#"{"service.namespace":"shop","service.version":1.5,"deployment.environment":"prod","cost-center":4711,"process.pid":9007199254740993}"#,
+                ),
+            ],
+        );
     }
 }
 
 #[test]
 fn a_tenants_caller_writes_only_for_its_own_tenant() {
-    let named = json!({"resourceLogs": [{"resource": resource(&[("tenant", "b")]), "scopeLogs": [{"logRecords": [{}]}]}]});
+    let named =
+        json!({"resourceLogs": [{"resource": resource(&[("tenant", "b")]), "scopeLogs": [{"logRecords": [{}]}]}]});
     let body = serde_json::to_vec(&named).unwrap();
     for (scope, default, tenant, rest) in [
         (Scope::tenant("a", "key"), None, "a", r#"{"tenant":"b"}"#),
@@ -154,13 +172,17 @@ fn malformed_requests_are_refused_whole() {
         let error = parse_as(Signal::Logs, &whole[..length], Encoding::Protobuf, &scope).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "the first {length} bytes: {error}");
     }
-    for body in ["{", "[]x", "\"\"", "{\"resourceLogs\":7}", "{\"resourceLogs\":[{\"scopeLogs\":{}}]}", "nonsense", "\u{0}"] {
+    for body in
+        ["{", "[]x", "\"\"", "{\"resourceLogs\":7}", "{\"resourceLogs\":[{\"scopeLogs\":{}}]}", "nonsense", "\u{0}"]
+    {
         let error = parse_as(Signal::Logs, body.as_bytes(), Encoding::Json, &scope).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{body}: {error}");
     }
     let error = parse_as(Signal::Metrics, br#"{"resourceLogs":[]}"#, Encoding::Json, &scope).unwrap_err();
     assert_eq!(error.to_string(), "this is a request of logs, not of metrics");
-    for (body, encoding) in [(&b""[..], Encoding::Protobuf), (b"{}", Encoding::Json), (br#"{"later":{"x":1}}"#, Encoding::Json)] {
+    for (body, encoding) in
+        [(&b""[..], Encoding::Protobuf), (b"{}", Encoding::Json), (br#"{"later":{"x":1}}"#, Encoding::Json)]
+    {
         assert_eq!(parse_as(Signal::Traces, body, encoding, &scope).unwrap().accepted, 0);
     }
 }
@@ -183,10 +205,12 @@ fn a_bomb_of_empty_records_is_too_large() {
 
 #[test]
 fn an_unreadable_resource_refuses_only_its_own_records() {
-    let group = |service: Value| json!({
-        "resource": {"attributes": [{"key": "service.name", "value": service}]},
-        "scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}]}]
-    });
+    let group = |service: Value| {
+        json!({
+            "resource": {"attributes": [{"key": "service.name", "value": service}]},
+            "scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}]}]
+        })
+    };
     let request = json!({"resourceLogs": [group(json!({"stringValue": "a"})), group(json!(3)), group(json!({"stringValue": "c"}))]});
     let parsed = parsed(Signal::Logs, &request);
     assert_eq!(parsed.accepted, 2);

@@ -42,8 +42,8 @@ pub(super) fn write_object(out: &mut String, pairs: &[KeyValue]) {
 
 /// Appends the pairs whose position `left_out` does not name.
 pub(super) fn write_pairs(out: &mut String, pairs: &[KeyValue], left_out: impl Fn(usize) -> bool) {
-    let last: Option<HashMap<&str, usize>> =
-        (pairs.len() > COMPARED_MAX).then(|| pairs.iter().enumerate().map(|(at, pair)| (pair.key.as_str(), at)).collect());
+    let last: Option<HashMap<&str, usize>> = (pairs.len() > COMPARED_MAX)
+        .then(|| pairs.iter().enumerate().map(|(at, pair)| (pair.key.as_str(), at)).collect());
     let repeated = |at: usize, key: &str| match &last {
         Some(last) => last.get(key) != Some(&at),
         None => pairs[at + 1..].iter().any(|later| later.key == key),

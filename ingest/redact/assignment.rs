@@ -73,7 +73,11 @@ fn assigned(text: &str, name_end: usize) -> Option<Assigned<'_>> {
     let rest = &text[after_name..];
     let sign = if rest.starts_with(":=") || rest.starts_with("=>") {
         2
-    } else if rest.starts_with([':', '=']) && !rest.starts_with("==") && !rest.starts_with("://") && !rest.starts_with("::") {
+    } else if rest.starts_with([':', '='])
+        && !rest.starts_with("==")
+        && !rest.starts_with("://")
+        && !rest.starts_with("::")
+    {
         1
     } else if rest.starts_with(',') && !quote.is_empty() {
         // {"name":"DB_PASSWORD","value":"…"}, as containers have their environment.
@@ -87,7 +91,8 @@ fn assigned(text: &str, name_end: usize) -> Option<Assigned<'_>> {
         // {"DB_PASSWORD":{"isSecret":true,"value":"…"}}, as pipelines have their variables.
         const LOOK_BYTES: usize = 120;
         let inside = &text[begin + 1..];
-        let inside = &inside[..inside.find(['{', '}']).unwrap_or(inside.len()).min(inside.floor_char_boundary(LOOK_BYTES))];
+        let inside =
+            &inside[..inside.find(['{', '}']).unwrap_or(inside.len()).min(inside.floor_char_boundary(LOOK_BYTES))];
         let member = inside.find(&format!("{quote}value{quote}"))?;
         return value_member(text, begin + 1 + member, quote);
     }
@@ -109,7 +114,12 @@ fn value<'a>(text: &'a str, begin: usize, name_quote: &'a str) -> Option<Assigne
     let open = quote(text, begin);
     if open.is_empty() {
         let to = begin + bare_length(&text[begin..]);
-        return (to > begin).then_some(Assigned { from: begin, to, quote: name_quote, bare_in_json: !name_quote.is_empty() });
+        return (to > begin).then_some(Assigned {
+            from: begin,
+            to,
+            quote: name_quote,
+            bare_in_json: !name_quote.is_empty(),
+        });
     }
     let from = begin + open.len();
     // Behind a bare name it may as well be the end of the text in JSON that the name stands in.
@@ -129,7 +139,10 @@ fn bare_length(rest: &str) -> usize {
         }
         if c == '\\' {
             let escaped = &rest[at + 1..];
-            if escaped.is_empty() || escaped.starts_with(['n', 'r', 't', '"', '\'']) || ["u0026", "u003c", "u003e", "u0022", "u0027"].iter().any(|code| escaped.starts_with(code)) {
+            if escaped.is_empty()
+                || escaped.starts_with(['n', 'r', 't', '"', '\''])
+                || ["u0026", "u003c", "u003e", "u0022", "u0027"].iter().any(|code| escaped.starts_with(code))
+            {
                 return at;
             }
             characters.next();
@@ -141,10 +154,16 @@ fn bare_length(rest: &str) -> usize {
 /// What stands for a secret that is somewhere else.
 fn is_placeholder(words: &str) -> bool {
     let word = words.trim();
-    let reference = ["${", "$(", "{{", "<", "%", "*", "[", "@Microsoft.KeyVault"].iter().any(|begin| word.starts_with(begin));
-    let variable = word.strip_prefix('$').is_some_and(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+    let reference =
+        ["${", "$(", "{{", "<", "%", "*", "[", "@Microsoft.KeyVault"].iter().any(|begin| word.starts_with(begin));
+    let variable =
+        word.strip_prefix('$').is_some_and(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
     let nothing = ["", "true", "false", "null", "none", "nil", "undefined", "redacted", "required", "optional"];
-    word.starts_with(MARK) || reference || variable || nothing.iter().any(|n| word.eq_ignore_ascii_case(n)) || word.starts_with(['{', '('])
+    word.starts_with(MARK)
+        || reference
+        || variable
+        || nothing.iter().any(|n| word.eq_ignore_ascii_case(n))
+        || word.starts_with(['{', '('])
 }
 
 /// Random enough to be a secret, and no name, path or id.
@@ -160,5 +179,9 @@ fn looks_secret(words: &str) -> bool {
 }
 
 fn is_uuid(words: &str) -> bool {
-    words.len() == 36 && words.bytes().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
+    words.len() == 36
+        && words
+            .bytes()
+            .enumerate()
+            .all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }

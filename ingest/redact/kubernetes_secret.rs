@@ -12,8 +12,7 @@ use super::{MARK, mark};
 static KIND: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"(?:^|\\n|[^A-Za-z])kind\\*["']?[ \t]*:[ \t]*\\*["']?Secret(?:\\*["']|\\+[nr]|[\s,}]|$)"#)
 });
-static VALUES: LazyLock<Regex> =
-    LazyLock::new(|| regex(r#"(?:^|[\s{,"'\\]|\\n)(data|stringData)(\\*["']?)[ \t]*:"#));
+static VALUES: LazyLock<Regex> = LazyLock::new(|| regex(r#"(?:^|[\s{,"'\\]|\\n)(data|stringData)(\\*["']?)[ \t]*:"#));
 /// A line of YAML with a value: indentation, name with its colon, value.
 static LINE: LazyLock<Regex> = LazyLock::new(|| regex(r#"^([ \t]*)([^\s:]+[ \t]*:[ \t]*)(.*)$"#));
 
@@ -29,7 +28,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     let mut redacted = String::new();
     let mut kept = 0;
     for found in VALUES.captures_iter(text) {
-        let (whole, name) = (found.get(0).expect("group 0 is the match"), found.get(1).expect("group 1 is not optional"));
+        let (whole, name) =
+            (found.get(0).expect("group 0 is the match"), found.get(1).expect("group 1 is not optional"));
         if whole.start() < kept {
             continue;
         }

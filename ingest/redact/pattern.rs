@@ -84,7 +84,8 @@ pub fn authorization(text: &str) -> Cow<'_, str> {
 }
 
 fn is_basic(value: &str) -> bool {
-    let padding = base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
+    let padding = base64::engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
     let decoder = base64::engine::GeneralPurpose::new(&base64::alphabet::STANDARD, padding);
     let decoded = decoder.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     decoded.is_some_and(|pair| pair.contains(':') && !pair.contains(char::is_control))

@@ -195,13 +195,29 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         Just("kind: Secret\ndata:\n  a: \"x\"\n  b: y".to_owned()),
         Just(r#"{"kind":"Secret","data":{"a":"b\"c"}}"#.to_owned()),
     ];
-    let leaf = prop_oneof![words.prop_map(serde_json::Value::from), any::<i32>().prop_map(serde_json::Value::from), Just(serde_json::Value::Null)];
-    let names = prop_oneof![Just("password"), Just("x: password:"), Just("token"), Just("name"), Just("value"), Just("DB_PASSWORD"), Just("data"), Just("kind")];
+    let leaf = prop_oneof![
+        words.prop_map(serde_json::Value::from),
+        any::<i32>().prop_map(serde_json::Value::from),
+        Just(serde_json::Value::Null)
+    ];
+    let names = prop_oneof![
+        Just("password"),
+        Just("x: password:"),
+        Just("token"),
+        Just("name"),
+        Just("value"),
+        Just("DB_PASSWORD"),
+        Just("data"),
+        Just("kind")
+    ];
     leaf.prop_recursive(3, 24, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
-            prop::collection::vec((names.clone(), inner), 0..4)
-                .prop_map(|members| members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<serde_json::Map<_, _>>().into()),
+            prop::collection::vec((names.clone(), inner), 0..4).prop_map(|members| members
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
         ]
     })
 }

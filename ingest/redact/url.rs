@@ -19,7 +19,9 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '\\' | '`');
         let authority = &text[begin..];
         let authority = &authority[..authority.find(ends).unwrap_or(authority.len())];
-        let Some((user, _)) = authority.rsplit_once('@').filter(|_| authority.len() <= AUTHORITY_BYTES_MAX) else { continue };
+        let Some((user, _)) = authority.rsplit_once('@').filter(|_| authority.len() <= AUTHORITY_BYTES_MAX) else {
+            continue;
+        };
         let (from, to) = match user.split_once(':') {
             Some((name, _)) => (begin + name.len() + 1, begin + user.len()),
             None if is_token(user) => (begin, begin + user.len()),

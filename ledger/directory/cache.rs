@@ -38,7 +38,8 @@ impl Cache {
 
     pub(super) fn get(&self, hash: &[u8; 32], now_us: i64) -> Option<Principal> {
         // An entry from the future means that the clock was set back: look again.
-        let fresh = |entry: &&Entry| now_us < entry.until_us && entry.until_us - now_us <= BELIEVED_FOR.as_micros() as i64;
+        let fresh =
+            |entry: &&Entry| now_us < entry.until_us && entry.until_us - now_us <= BELIEVED_FOR.as_micros() as i64;
         self.inner().entries.get(hash).filter(fresh).map(|entry| entry.principal.clone())
     }
 

@@ -49,7 +49,9 @@ impl Secret {
     /// A presented text, if it has the form of a key.
     pub fn parse(presented: &str) -> Option<Self> {
         let (id, secret) = presented.trim().strip_prefix(PREFIX)?.split_once('_')?;
-        let fits = |text: &str, alphabet: &[u8], chars: usize| text.len() == chars && text.bytes().all(|b| alphabet.contains(&b));
+        let fits = |text: &str, alphabet: &[u8], chars: usize| {
+            text.len() == chars && text.bytes().all(|b| alphabet.contains(&b))
+        };
         let whole = fits(id, ID_ALPHABET, ID_CHARS) && fits(secret, SECRET_ALPHABET, SECRET_CHARS);
         whole.then(|| Secret { text: presented.trim().to_owned() })
     }
@@ -131,7 +133,16 @@ mod tests {
     fn what_is_no_key_is_none() {
         let key = Secret::mint(&OsDice).unwrap();
         let text = key.reveal();
-        for wrong in ["", "swk_", "swk__", &text[1..], &text[..text.len() - 1], &format!("{text}x"), &text.replace("swk", "SWK"), "swk_ääääää_x"] {
+        for wrong in [
+            "",
+            "swk_",
+            "swk__",
+            &text[1..],
+            &text[..text.len() - 1],
+            &format!("{text}x"),
+            &text.replace("swk", "SWK"),
+            "swk_ääääää_x",
+        ] {
             assert_eq!(Secret::parse(wrong), None, "{wrong}");
         }
     }

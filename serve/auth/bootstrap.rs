@@ -60,5 +60,12 @@ fn check_mode(path: &Path) -> Result<()> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    Err(Error::new(Kind::Denied, format!("{} can be read by others (mode {:o}): `chmod 600` it, or remove it to get a new key", path.display(), mode & 0o777)))
+    Err(Error::new(
+        Kind::Denied,
+        format!(
+            "{} can be read by others (mode {:o}): `chmod 600` it, or remove it to get a new key",
+            path.display(),
+            mode & 0o777
+        ),
+    ))
 }

@@ -41,6 +41,8 @@ pub fn code(error: &Error) -> u8 {
     match error.kind() {
         Kind::Invalid | Kind::NotFound | Kind::Denied | Kind::TooLarge => Exit::USAGE,
         Kind::Limit => Exit::PROBLEMS,
-        Kind::Conflict | Kind::Overloaded { .. } | Kind::Unavailable | Kind::Corrupt | Kind::Internal => Exit::UNAVAILABLE,
+        Kind::Conflict | Kind::Overloaded { .. } | Kind::Unavailable | Kind::Corrupt | Kind::Internal => {
+            Exit::UNAVAILABLE
+        }
     }
 }

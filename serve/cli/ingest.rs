@@ -77,7 +77,8 @@ impl Ingest {
     }
 
     async fn read(&self, reach: &dyn Reach) -> Result<Exit> {
-        let options = FileOptions { tenant: self.tenant.clone(), cluster: self.cluster.clone(), export: self.export.clone() };
+        let options =
+            FileOptions { tenant: self.tenant.clone(), cluster: self.cluster.clone(), export: self.export.clone() };
         let mut results = Vec::with_capacity(self.paths.len());
         for path in &self.paths {
             let bar = Bar::new();

@@ -35,7 +35,13 @@ The first start writes the key of the platform to DIR/bootstrap.key. `stellwerk 
 #[command(after_help = AFTER)]
 pub struct Serve {
     /// Address to listen on, HTTP and gRPC alike; port 0 takes a free one. Repeat it for several.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7480", env = "STELLWERK_LISTEN", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7480",
+        env = "STELLWERK_LISTEN",
+        value_delimiter = ','
+    )]
     listen: Vec<SocketAddr>,
     /// How callers prove who they are; none is for loopback only.
     #[arg(long, value_enum, default_value = "key", env = "STELLWERK_AUTH")]
@@ -59,7 +65,9 @@ impl Serve {
     /// Runs until a signal.
     pub async fn run(self) -> Result<Exit> {
         if let Some(open) = self.listen.iter().find(|a| self.auth == Auth::None && !a.ip().is_loopback()) {
-            return Err(Error::invalid(format!("--auth none is for loopback only, and {open} is not: others would reach every tenant's rows")));
+            return Err(Error::invalid(format!(
+                "--auth none is for loopback only, and {open} is not: others would reach every tenant's rows"
+            )));
         }
         let mut signals = Signals::new()?;
         let house = tokio::select! {

@@ -61,7 +61,10 @@ impl Sql {
             return Err(Error::invalid("the question is empty"));
         }
         if asked.len() > 1 && self.format != Format::Table {
-            return Err(Error::invalid(format!("{} questions have no one answer in this format; ask one, or use --format table", asked.len())));
+            return Err(Error::invalid(format!(
+                "{} questions have no one answer in this format; ask one, or use --format table",
+                asked.len()
+            )));
         }
         let mut sink = Sink::open(self.output.as_deref())?;
         if self.format.is_binary() && sink.is_terminal() {

@@ -52,7 +52,9 @@ impl Tables {
         let mut reference = reference?;
         if let Some(name) = &self.table {
             let table = reference.table(name).cloned();
-            let table = table.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table {name}; `stellwerk tables` lists them")))?;
+            let table = table.ok_or_else(|| {
+                Error::new(Kind::NotFound, format!("there is no table {name}; `stellwerk tables` lists them"))
+            })?;
             reference = Reference { tables: vec![table], functions: Vec::new() };
         }
         print::text(&match (self.format, &self.table) {
@@ -71,7 +73,8 @@ pub fn overview(reference: &Reference) -> Result<String> {
         Arc::new(StringArray::from_iter_values(reference.tables.iter().map(cell)))
     };
     let rows = reference.tables.iter().map(|t| t.rows.and_then(|rows| i64::try_from(rows).ok()));
-    let mut columns: Vec<(&str, ArrayRef)> = vec![("table", text(|t| t.name.clone())), ("kind", text(|t| t.kind.as_str().to_owned()))];
+    let mut columns: Vec<(&str, ArrayRef)> =
+        vec![("table", text(|t| t.name.clone())), ("kind", text(|t| t.kind.as_str().to_owned()))];
     if reference.tables.iter().any(|t| t.rows.is_some()) {
         // A view's rows are not counted: that could cost as much as any question.
         let shown = rows.map(|rows| rows.map(|r| r.to_string()).unwrap_or_default());
@@ -116,7 +119,11 @@ pub fn functions(reference: &Reference) -> Result<String> {
     let cells = |cell: fn(&FunctionEntry) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(reference.functions.iter().map(cell)))
     };
-    aligned(vec![("function", cells(|f| f.signature.clone())), ("answers", cells(|f| f.doc.clone())), ("example", cells(|f| f.example.clone()))])
+    aligned(vec![
+        ("function", cells(|f| f.signature.clone())),
+        ("answers", cells(|f| f.doc.clone())),
+        ("example", cells(|f| f.example.clone())),
+    ])
 }
 
 /// These columns as people read them on this stdout.

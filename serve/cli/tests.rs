@@ -23,7 +23,14 @@ fn usage() {
     ] {
         Cli::try_parse_from(["stellwerk"].into_iter().chain(good.split(' '))).unwrap_or_else(|e| panic!("{good}: {e}"));
     }
-    for wrong in ["", "serve --data d --listen nowhere", "ingest nothing x --data d", "sql --data d --format xml", "serve --data d --flush-after soon", "sql a --file b --data d"] {
+    for wrong in [
+        "",
+        "serve --data d --listen nowhere",
+        "ingest nothing x --data d",
+        "sql --data d --format xml",
+        "serve --data d --flush-after soon",
+        "sql a --file b --data d",
+    ] {
         let error = Cli::try_parse_from(["stellwerk"].into_iter().chain(wrong.split(' '))).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong}");
     }

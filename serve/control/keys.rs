@@ -27,7 +27,10 @@ pub struct Named {
 }
 
 /// Ends a key.
-pub async fn revoke(State(house): State<Arc<House>>, Json(named): Json<Named>) -> Result<Json<serde_json::Value>, Problem> {
+pub async fn revoke(
+    State(house): State<Arc<House>>,
+    Json(named): Json<Named>,
+) -> Result<Json<serde_json::Value>, Problem> {
     house.directory.revoke(&named.id).await?;
     Ok(Json(serde_json::json!({"revoked": named.id})))
 }

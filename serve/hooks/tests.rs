@@ -50,7 +50,9 @@ async fn post_to(store: &Arc<Memory>, path: &str, body: impl Into<Body>) -> (Sta
 }
 
 fn event(notification: u32, text: &str) -> String {
-    format!(r#"{{"eventType":"x.y","id":"e","subscriptionId":"s","notificationId":{notification},"message":{{"text":"{text}"}}}}"#)
+    format!(
+        r#"{{"eventType":"x.y","id":"e","subscriptionId":"s","notificationId":{notification},"message":{{"text":"{text}"}}}}"#
+    )
 }
 
 #[tokio::test]
@@ -86,7 +88,9 @@ async fn what_is_no_event_is_kept_and_told() {
 #[tokio::test]
 async fn a_failing_store_is_never_a_500() {
     let overloaded = Kind::Overloaded { retry_after: Duration::from_secs(7) };
-    for (kind, retry_after) in [(overloaded, Some("7")), (Kind::Unavailable, None), (Kind::Internal, Some("1")), (Kind::Corrupt, Some("1"))] {
+    for (kind, retry_after) in
+        [(overloaded, Some("7")), (Kind::Unavailable, None), (Kind::Internal, Some("1")), (Kind::Corrupt, Some("1"))]
+    {
         let store = Arc::new(Memory { failing: Some(kind), ..Memory::default() });
         let (status, _, headers) = post_to(&store, "/hooks/ado", event(1, "a")).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{kind:?}");

@@ -46,7 +46,8 @@ pub async fn account(State(load): State<Load>, request: Request, next: Next) -> 
         Ok(_permit) => next.run(request).await,
         Err(_) => {
             let kind = Kind::Overloaded { retry_after: Duration::from_secs(1) };
-            Problem::from(Error::new(kind, format!("{REQUESTS_MAX} requests are being answered already"))).into_response()
+            Problem::from(Error::new(kind, format!("{REQUESTS_MAX} requests are being answered already")))
+                .into_response()
         }
     };
     load.metrics.requests_running.dec();
@@ -58,7 +59,9 @@ pub async fn account(State(load): State<Load>, request: Request, next: Next) -> 
     let took_ms = took.as_millis() as u64;
     match status {
         500.. => tracing::warn!(%method, route, status, took_ms, caller, "request failed"),
-        _ if ["/healthz", "/readyz", "/metrics"].contains(&route.as_str()) => tracing::debug!(%method, route, status, took_ms, "request"),
+        _ if ["/healthz", "/readyz", "/metrics"].contains(&route.as_str()) => {
+            tracing::debug!(%method, route, status, took_ms, "request")
+        }
         _ => tracing::info!(%method, route, status, took_ms, caller, "request"),
     }
     response
@@ -73,5 +76,10 @@ pub async fn with_body_deadline(request: Request, next: Next) -> Response {
 pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = text.unwrap_or("without a text"), "a request panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a defect of ours ended this request; the log says more").into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "a defect of ours ended this request; the log says more",
+    )
+    .into_response()
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::json;
 
 use crate::house::House;
@@ -19,7 +19,10 @@ pub async fn alive() -> Json<serde_json::Value> {
 pub async fn ready(State(house): State<Arc<House>>) -> Response {
     match house.unready() {
         None => Json(json!({"status": "ready"})).into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "error": why, "kind": "unavailable"}))).into_response(),
+        Some(why) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "error": why, "kind": "unavailable"})))
+                .into_response()
+        }
     }
 }
 

@@ -108,7 +108,10 @@ impl Doors {
         let ended = tokio::time::timeout(grace, self.connections.wait()).await;
         ended.map_err(|_| {
             let running = self.connections.len();
-            Error::new(Kind::Limit, format!("{running} connections were still busy after {} s and are cut off", grace.as_secs()))
+            Error::new(
+                Kind::Limit,
+                format!("{running} connections were still busy after {} s and are cut off", grace.as_secs()),
+            )
         })
     }
 }

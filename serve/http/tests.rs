@@ -46,22 +46,30 @@ async fn the_doors_over_a_store() {
         let (status, _, text) = call(&app, Request::get(open).body(Body::empty()).unwrap()).await;
         assert!(status.is_success() && text.contains(word), "{open}: {status} {text}");
     }
-    for (method, uri, expected) in [("GET", "/nowhere", 404), ("GET", "/sql", 405), ("POST", "/sql", 401), ("GET", "/tables", 401)] {
+    for (method, uri, expected) in
+        [("GET", "/nowhere", 404), ("GET", "/sql", 405), ("POST", "/sql", 401), ("GET", "/tables", 401)]
+    {
         let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
         let (status, _, text) = call(&app, request).await;
         assert_eq!(status, expected, "{uri}");
-        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json["kind"].is_string()), "{uri}: {text}");
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json["kind"].is_string()),
+            "{uri}: {text}"
+        );
     }
-    let (status, _, _) = call(&app, post("swk_000000000000_0000000000000000000000000000000000000000000", "/sql", "SELECT 1")).await;
+    let (status, _, _) =
+        call(&app, post("swk_000000000000_0000000000000000000000000000000000000000000", "/sql", "SELECT 1")).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
 
-    let (status, answer, text) = call(&app, post(&key, "/sql", "SELECT 1 AS a, CAST(2.50 AS DECIMAL(9,2)) AS b, NULL AS c")).await;
+    let (status, answer, text) =
+        call(&app, post(&key, "/sql", "SELECT 1 AS a, CAST(2.50 AS DECIMAL(9,2)) AS b, NULL AS c")).await;
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((status, &json["rows"]), (StatusCode::OK, &serde_json::json!([{"a": 1, "b": "2.5", "c": null}])));
     assert_eq!(answer.headers()[sql::QUERY_ID], json["query_id"].as_str().unwrap());
     let (_, _, text) = call(&app, post(&key, "/sql?format=csv&param=7", "SELECT CAST($1 AS BIGINT) + 1 AS n")).await;
     assert_eq!(text, "n\n8\n");
-    let (_, _, text) = call(&app, post(&key, "/sql?format=jsonl", "SELECT now() > TIMESTAMP '2020-01-01T00:00:00Z' AS later")).await;
+    let (_, _, text) =
+        call(&app, post(&key, "/sql?format=jsonl", "SELECT now() > TIMESTAMP '2020-01-01T00:00:00Z' AS later")).await;
     assert_eq!(text, "{\"later\":true}\n");
     for (uri, body, expected) in [
         ("/sql", "SELEC 1", 400),
@@ -99,7 +107,12 @@ async fn broken_answer(format: Format, trailer: bool) -> (Vec<u8>, Option<String
     while let Some(frame) = body.frame().await {
         match frame.map(|f| f.into_data()) {
             Ok(Ok(data)) => bytes.extend_from_slice(&data),
-            Ok(Err(frame)) => told = frame.into_trailers().ok().map(|t| String::from_utf8_lossy(t[sql::ERROR_TRAILER].as_bytes()).into_owned()),
+            Ok(Err(frame)) => {
+                told = frame
+                    .into_trailers()
+                    .ok()
+                    .map(|t| String::from_utf8_lossy(t[sql::ERROR_TRAILER].as_bytes()).into_owned())
+            }
             Err(_) => return (bytes, told, true),
         }
     }
@@ -111,7 +124,10 @@ async fn half_an_answer_is_never_taken_for_a_whole_one() {
     let (bytes, _, aborted) = broken_answer(Format::Jsonl, false).await;
     let last = String::from_utf8(bytes).unwrap();
     let last: serde_json::Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
-    assert_eq!((last["error"].as_str(), last["query_id"].as_str(), aborted), (Some("too many rows"), Some("q-1"), true));
+    assert_eq!(
+        (last["error"].as_str(), last["query_id"].as_str(), aborted),
+        (Some("too many rows"), Some("q-1"), true)
+    );
     for format in [Format::Json, Format::Csv, Format::Arrow, Format::Parquet] {
         assert!(broken_answer(format, false).await.2, "{format:?}");
     }

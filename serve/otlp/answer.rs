@@ -110,7 +110,11 @@ impl RpcStatus {
             .encode_to_vec()
             .into(),
         };
-        RpcStatus { code: code as i32, message: message.to_owned(), details: retry_after.map(retry).into_iter().collect() }
+        RpcStatus {
+            code: code as i32,
+            message: message.to_owned(),
+            details: retry_after.map(retry).into_iter().collect(),
+        }
     }
 
     /// The body of an HTTP answer. JSON leaves the details out: they would need the types' descriptors.

@@ -68,7 +68,9 @@ impl UnaryService<Bytes> for Export {
             let key = match request.metadata().get(IDEMPOTENCY_KEY).map(|key| key.to_str()) {
                 None => None,
                 Some(Ok(key)) => Some(key.to_owned()),
-                Some(Err(_)) => return Err(Status::invalid_argument(format!("{IDEMPOTENCY_KEY} must be visible ASCII"))),
+                Some(Err(_)) => {
+                    return Err(Status::invalid_argument(format!("{IDEMPOTENCY_KEY} must be visible ASCII")));
+                }
             };
             let body = request.into_inner();
             let _room = doors.reserve(body.len()).map_err(|error| status(&error))?;

@@ -77,7 +77,8 @@ fn request(path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reque
 async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String, Vec<u8>) {
     let response: Response = router.clone().oneshot(request).await.unwrap();
     let status = response.status();
-    let content_type = response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let content_type =
+        response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
     (status, content_type, response.into_body().collect().await.unwrap().to_bytes().to_vec())
 }
 
@@ -106,8 +107,14 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 async fn accepted_records_are_durable_before_the_answer() {
     let (router, memory) = doors(None);
     let plain = logs(&["a", "b"]);
-    for (encoding, body) in [("identity", plain.clone()), ("gzip", gzip(&plain)), ("zstd", zstd::encode_all(&plain[..], 1).unwrap())] {
-        let sent = request("/v1/logs", &[("content-type", "Application/JSON; charset=utf-8"), ("content-encoding", encoding)], body);
+    for (encoding, body) in
+        [("identity", plain.clone()), ("gzip", gzip(&plain)), ("zstd", zstd::encode_all(&plain[..], 1).unwrap())]
+    {
+        let sent = request(
+            "/v1/logs",
+            &[("content-type", "Application/JSON; charset=utf-8"), ("content-encoding", encoding)],
+            body,
+        );
         assert_eq!(send(&router, sent).await, (StatusCode::OK, JSON.to_owned(), b"{}".to_vec()), "{encoding}");
     }
     let frames = memory.frames.lock().unwrap();
@@ -132,7 +139,8 @@ async fn partial_success_counts_and_says_why() {
     let (router, memory) = doors(None);
     let (status, _, body) = send(&router, request("/v1/traces", &[("content-type", JSON)], spans())).await;
     assert_eq!(status, StatusCode::OK);
-    let expected = json!({"partialSuccess": {"rejectedSpans": "1", "errorMessage": "1 × trace_id has 0 bytes, not 16"}});
+    let expected =
+        json!({"partialSuccess": {"rejectedSpans": "1", "errorMessage": "1 × trace_id has 0 bytes, not 16"}});
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
     let frames = memory.frames.lock().unwrap();
     let tables: Vec<_> = frames[0].batches.iter().map(|batch| (batch.table.name, batch.rows.num_rows())).collect();
@@ -159,9 +167,13 @@ async fn refusals_have_a_status_in_the_requests_encoding() {
         let (status, content_type, body) = send(&router, request("/v1/logs", &headers, body)).await;
         assert_eq!((status.as_u16(), content_type.as_str()), (expected, JSON), "{what}");
         let body: Value = serde_json::from_slice(&body).unwrap();
-        assert!(body["code"].is_i64() && body["message"].as_str().is_some_and(|text| !text.is_empty()), "{what}: {body}");
+        assert!(
+            body["code"].is_i64() && body["message"].as_str().is_some_and(|text| !text.is_empty()),
+            "{what}: {body}"
+        );
     }
-    let (status, content_type, body) = send(&router, request("/v1/logs", &[("content-type", PROTOBUF)], &b"\x0a\x05abc"[..])).await;
+    let (status, content_type, body) =
+        send(&router, request("/v1/logs", &[("content-type", PROTOBUF)], &b"\x0a\x05abc"[..])).await;
     assert_eq!((status, content_type.as_str()), (StatusCode::BAD_REQUEST, PROTOBUF));
     let body = RpcStatus::decode(&body[..]).unwrap();
     assert_eq!(body.code, tonic::Code::InvalidArgument as i32);
@@ -172,7 +184,11 @@ async fn refusals_have_a_status_in_the_requests_encoding() {
 async fn a_stranger_is_turned_away() {
     let (router, memory) = doors(None);
     for path in ["/v1/logs", grpc::path(Signal::Logs)] {
-        let mut stranger = request(path, &[("content-type", if path == "/v1/logs" { JSON } else { "application/grpc" })], logs(&["a"]));
+        let mut stranger = request(
+            path,
+            &[("content-type", if path == "/v1/logs" { JSON } else { "application/grpc" })],
+            logs(&["a"]),
+        );
         stranger.extensions_mut().clear();
         let response = router.clone().oneshot(stranger).await.unwrap();
         let grpc = response.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
@@ -190,7 +206,11 @@ async fn a_key_makes_a_retry_harmless() {
     assert_eq!(send(&router, request("/v1/logs", &headers, logs(&["a"]))).await.0, StatusCode::OK);
     assert_eq!(send(&router, request("/v1/logs", &compressed, gzip(&logs(&["a"])))).await.0, StatusCode::OK);
     assert_eq!(send(&router, request("/v1/logs", &headers, logs(&["b"]))).await.0, StatusCode::CONFLICT);
-    assert_eq!(send(&router, request("/v1/traces", &headers, spans())).await.0, StatusCode::OK, "another signal, another key");
+    assert_eq!(
+        send(&router, request("/v1/traces", &headers, spans())).await.0,
+        StatusCode::OK,
+        "another signal, another key"
+    );
     let mut other = request("/v1/logs", &headers, logs(&["b"]));
     other.extensions_mut().insert(Scope::tenant("other", "key"));
     assert_eq!(send(&router, other).await.0, StatusCode::OK, "another tenant, another key");

@@ -104,8 +104,16 @@ fn cells<'a>(array: &'a dyn Array) -> Result<Box<dyn Cells + 'a>> {
             let keys = if dictionary.values().is_empty() { Vec::new() } else { dictionary.normalized_keys() };
             Box::new(Named { keys, array, values: cells(dictionary.values().as_ref())? })
         }
-        D::List(_) => Box::new(Listed { array, item: Items::Small(array.as_list()), values: cells(array.as_list::<i32>().values().as_ref())? }),
-        D::LargeList(_) => Box::new(Listed { array, item: Items::Large(array.as_list()), values: cells(array.as_list::<i64>().values().as_ref())? }),
+        D::List(_) => Box::new(Listed {
+            array,
+            item: Items::Small(array.as_list()),
+            values: cells(array.as_list::<i32>().values().as_ref())?,
+        }),
+        D::LargeList(_) => Box::new(Listed {
+            array,
+            item: Items::Large(array.as_list()),
+            values: cells(array.as_list::<i64>().values().as_ref())?,
+        }),
         D::FixedSizeList(..) => {
             let list = array.as_fixed_size_list();
             Box::new(Listed { array, item: Items::Fixed(list), values: cells(list.values().as_ref())? })
@@ -126,7 +134,9 @@ fn cells<'a>(array: &'a dyn Array) -> Result<Box<dyn Cells + 'a>> {
 const OPTIONS: FormatOptions<'static> = FormatOptions::new();
 
 fn formatter(array: &dyn Array) -> Result<ArrayFormatter<'_>> {
-    let unsupported = |cause| Error::new(Kind::Invalid, format!("a column of type {} cannot be written as text: {cause}", array.data_type()));
+    let unsupported = |cause| {
+        Error::new(Kind::Invalid, format!("a column of type {} cannot be written as text: {cause}", array.data_type()))
+    };
     ArrayFormatter::try_new(array, &OPTIONS).map_err(unsupported)
 }
 

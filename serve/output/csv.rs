@@ -62,7 +62,8 @@ impl Encoder for Csv {
 }
 
 fn push_field(text: &str, out: &mut String) {
-    let plain = !text.is_empty() && !text.contains(['"', ',', '\n', '\r']) && !text.starts_with(' ') && !text.ends_with(' ');
+    let plain =
+        !text.is_empty() && !text.contains(['"', ',', '\n', '\r']) && !text.starts_with(' ') && !text.ends_with(' ');
     if plain {
         out.push_str(text);
         return;

@@ -27,7 +27,13 @@ impl Objects {
     }
 
     /// The batch's rows as objects, each with `before` in front and `after` behind.
-    fn write(&mut self, batch: &RecordBatch, mut before: impl FnMut() -> &'static str, after: &str, out: &mut Vec<u8>) -> Result<()> {
+    fn write(
+        &mut self,
+        batch: &RecordBatch,
+        mut before: impl FnMut() -> &'static str,
+        after: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let columns = columns(batch)?;
         self.text.clear();
         for row in 0..batch.num_rows() {
@@ -124,7 +130,11 @@ impl Document {
             .zip(schema.fields())
             .map(|(name, field)| serde_json::json!({"name": name, "type": field.data_type().to_string(), "nullable": field.is_nullable()}))
             .collect();
-        let head = format!("{{\"query_id\":{},\n\"schema\":{},\n\"rows\":[", serde_json::json!(query_id), serde_json::json!(columns));
+        let head = format!(
+            "{{\"query_id\":{},\n\"schema\":{},\n\"rows\":[",
+            serde_json::json!(query_id),
+            serde_json::json!(columns)
+        );
         Document { objects: Objects::new(schema), head, first: true, rows: 0 }
     }
 }

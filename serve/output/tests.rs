@@ -12,7 +12,9 @@ use super::*;
 
 fn sample() -> RecordBatch {
     let names: DictionaryArray<Int32Type> = [Some("a,b"), None, Some("")].into_iter().collect();
-    let money = Decimal128Array::from(vec![Some(12_500_000_000_000_000_000), Some(-1), None]).with_precision_and_scale(38, 18).unwrap();
+    let money = Decimal128Array::from(vec![Some(12_500_000_000_000_000_000), Some(-1), None])
+        .with_precision_and_scale(38, 18)
+        .unwrap();
     let times = TimestampMicrosecondArray::from(vec![Some(1_790_000_000_123_456), Some(0), None]).with_timezone("UTC");
     let floats = Float64Array::from(vec![Some(1.5), Some(f64::NAN), Some(1e300)]);
     let mut lists = ListBuilder::new(Int64Builder::new());
@@ -66,10 +68,16 @@ fn json_is_exact_and_parses() {
     let first = serde_json::json!({"name": "a,b", "count": i64::MAX, "money": "12.5", "at": "2026-09-21T14:13:20.123456Z", "ratio": 1.5,
         "list": [1, null], "raw": "00ff", "ok": true});
     assert_eq!(rows[3], first);
-    assert_eq!((&rows[1]["ratio"], &rows[1]["money"], &rows[1]["name"]), (&"NaN".into(), &"-0.000000000000000001".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&rows[1]["ratio"], &rows[1]["money"], &rows[1]["name"]),
+        (&"NaN".into(), &"-0.000000000000000001".into(), &serde_json::Value::Null)
+    );
     assert_eq!(rows[2]["ratio"], 1e300);
     let lines = text(Format::Jsonl, &[sample()]);
-    assert_eq!(lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()).collect::<Vec<_>>(), rows[..3]);
+    assert_eq!(
+        lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()).collect::<Vec<_>>(),
+        rows[..3]
+    );
 }
 
 #[test]
@@ -155,15 +163,23 @@ fn tables_align_and_are_cut_on_a_terminal_only() {
     let cut = String::from_utf8(written(Box::new(Table::new(&batch.schema(), narrow)), &[batch])).unwrap();
     assert!(cut.contains(" checkout with… │     5"), "{cut}");
     assert!(cut.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 24), "{cut}");
-    let wide = RecordBatch::try_from_iter((0..40).map(|i| (format!("column_{i}"), Arc::new(Int64Array::from(vec![i])) as ArrayRef))).unwrap();
-    let cut = String::from_utf8(written(Box::new(Table::new(&wide.schema(), Look { width: Some(60), colour: false })), &[wide])).unwrap();
+    let wide = RecordBatch::try_from_iter(
+        (0..40).map(|i| (format!("column_{i}"), Arc::new(Int64Array::from(vec![i])) as ArrayRef)),
+    )
+    .unwrap();
+    let cut = String::from_utf8(written(
+        Box::new(Table::new(&wide.schema(), Look { width: Some(60), colour: false })),
+        &[wide],
+    ))
+    .unwrap();
     assert!(cut.contains("more columns"), "{cut}");
     assert!(cut.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 60), "{cut}");
 }
 
 #[test]
 fn large_batches_come_in_chunks() {
-    let batch = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from_iter_values(0..20_000)) as ArrayRef)]).unwrap();
+    let batch =
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from_iter_values(0..20_000)) as ArrayRef)]).unwrap();
     assert_eq!(chunks(&batch).map(|c| c.num_rows()).collect::<Vec<_>>(), [8_192, 8_192, 3_616]);
     assert_eq!(text(Format::Csv, &[batch]).lines().count(), 20_001);
 }

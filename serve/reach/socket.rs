@@ -47,7 +47,8 @@ impl Socket {
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         let stream = place::connect(&self.path).await?;
         let stream = stream.ok_or_else(|| Error::new(Kind::Unavailable, "the running server has gone"))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         // Ends with the answer's body, or when it is dropped: that cancels the question on the other side.
         tokio::spawn(connection);
         let response = sender.send_request(request).await.map_err(lost)?;
@@ -57,7 +58,10 @@ impl Socket {
         let status = response.status();
         let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
         let problem: Result<Problem, _> = serde_json::from_slice(&body);
-        Err(problem.map_or_else(|_| Error::new(Kind::Internal, format!("the running server answered {status}")), Problem::into_error))
+        Err(problem.map_or_else(
+            |_| Error::new(Kind::Internal, format!("the running server answered {status}")),
+            Problem::into_error,
+        ))
     }
 
     async fn call<B: Serialize, A: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&B>) -> Result<A> {
@@ -82,14 +86,19 @@ impl Reach for Socket {
         request.headers_mut().insert(ERROR_TRAILER, header::HeaderValue::from_static("trailer"));
         request.headers_mut().insert(header::TE, header::HeaderValue::from_static("trailers"));
         if let Some(tenant) = tenant {
-            let value = header::HeaderValue::from_str(tenant).map_err(|_| Error::invalid("a tenant's id is printable ASCII"))?;
+            let value = header::HeaderValue::from_str(tenant)
+                .map_err(|_| Error::invalid("a tenant's id is printable ASCII"))?;
             request.headers_mut().insert(TENANT_HEADER, value);
         }
         let response = self.send(request).await?;
         let query_id = response.headers().get(QUERY_ID).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let mut reading = Reading { body: response.into_body(), decoder: StreamDecoder::new(), rest: Buffer::from(&[]) };
+        let mut reading =
+            Reading { body: response.into_body(), decoder: StreamDecoder::new(), rest: Buffer::from(&[]) };
         let first = reading.next().await?;
-        let schema = reading.decoder.schema().ok_or_else(|| Error::new(Kind::Internal, "the running server's answer has no schema"))?;
+        let schema = reading
+            .decoder
+            .schema()
+            .ok_or_else(|| Error::new(Kind::Internal, "the running server's answer has no schema"))?;
         let rest = futures::stream::unfold(Some(reading), |reading| async {
             let mut reading = reading?;
             match reading.next().await {
@@ -122,7 +131,10 @@ impl Reach for Socket {
                 }
             }
         }
-        Err(Error::new(Kind::Unavailable, "the running server stopped before the file was read; reading it again is safe"))
+        Err(Error::new(
+            Kind::Unavailable,
+            "the running server stopped before the file was read; reading it again is safe",
+        ))
     }
 
     async fn reference(&self, rows: bool) -> Result<Reference> {
@@ -139,7 +151,8 @@ impl Reach for Socket {
     }
 
     async fn revoke_key(&self, id: &str) -> Result<()> {
-        let _: serde_json::Value = self.call(Method::POST, "/control/keys/revoke", Some(&serde_json::json!({"id": id}))).await?;
+        let _: serde_json::Value =
+            self.call(Method::POST, "/control/keys/revoke", Some(&serde_json::json!({"id": id}))).await?;
         Ok(())
     }
 

@@ -22,12 +22,83 @@ pub const HISTORY: &str = "shell_history";
 const HISTORY_LINES_MAX: usize = 10_000;
 
 const WORDS: &[&str] = &[
-    "ALL", "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "CROSS", "DESC", "DESCRIBE", "DISTINCT", "ELSE", "END", "EXCEPT",
-    "EXISTS", "EXPLAIN", "FALSE", "FILTER", "FROM", "FULL", "GROUP", "HAVING", "ILIKE", "IN", "INNER", "INTERSECT", "INTERVAL",
-    "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "NOT", "NULL", "NULLS", "OFFSET", "ON", "OR", "ORDER", "OUTER", "OVER", "PARTITION",
-    "RIGHT", "SELECT", "SHOW", "THEN", "TRUE", "UNION", "USING", "VALUES", "WHEN", "WHERE", "WITH", "abs", "avg", "coalesce",
-    "concat", "count", "date_part", "date_trunc", "first_value", "last_value", "lower", "max", "min", "now", "nullif",
-    "regexp_like", "replace", "round", "row_number", "split_part", "sum", "to_timestamp", "trim", "upper",
+    "ALL",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "CROSS",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "FALSE",
+    "FILTER",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "ILIKE",
+    "IN",
+    "INNER",
+    "INTERSECT",
+    "INTERVAL",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NOT",
+    "NULL",
+    "NULLS",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "RIGHT",
+    "SELECT",
+    "SHOW",
+    "THEN",
+    "TRUE",
+    "UNION",
+    "USING",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WITH",
+    "abs",
+    "avg",
+    "coalesce",
+    "concat",
+    "count",
+    "date_part",
+    "date_trunc",
+    "first_value",
+    "last_value",
+    "lower",
+    "max",
+    "min",
+    "now",
+    "nullif",
+    "regexp_like",
+    "replace",
+    "round",
+    "row_number",
+    "split_part",
+    "sum",
+    "to_timestamp",
+    "trim",
+    "upper",
 ];
 
 /// One entry of the person at the keyboard.
@@ -50,7 +121,8 @@ impl Editor {
     /// Opens the editor; a history that cannot be read is left out.
     pub fn open(history: &Path, reference: &Reference) -> Result<Editor> {
         let config = Config::builder().max_history_size(HISTORY_LINES_MAX).map_err(broken)?;
-        let config = config.history_ignore_space(true).completion_type(CompletionType::List).auto_add_history(true).build();
+        let config =
+            config.history_ignore_space(true).completion_type(CompletionType::List).auto_add_history(true).build();
         let mut lines = rustyline::Editor::with_config(config).map_err(broken)?;
         lines.set_helper(Some(Words::of(reference)));
         // Made by us, so that it has its mode before the first line is in it.
@@ -105,7 +177,9 @@ impl Words {
     /// What the word before the cursor may become; behind FROM and JOIN only tables.
     fn candidates(&self, line: &str, at: usize) -> (usize, Vec<Pair>) {
         let before = &line[..at];
-        let start = before.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
+        let start = before
+            .rfind(|c: char| !c.is_alphanumeric() && c != '_')
+            .map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
         let (left, word) = (&before[..start], &before[start..]);
         let previous = left.split_whitespace().last().unwrap_or_default();
         let wants_table = left.ends_with(char::is_whitespace)
@@ -114,7 +188,8 @@ impl Words {
         if word.is_empty() && !wants_table {
             return (start, Vec::new());
         }
-        let fits = |candidate: &&String| candidate.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+        let fits =
+            |candidate: &&String| candidate.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
         let pair = |text: &String| Pair { display: text.clone(), replacement: text.clone() };
         (start, pool.iter().filter(fits).map(pair).collect())
     }
@@ -147,12 +222,15 @@ mod tests {
 
     #[test]
     fn tab_knows_what_may_stand_here() {
-        let table = |name: &str| serde_json::json!({"name": name, "kind": "table", "doc": "", "columns": [
-            {"name": "BilledCost", "type": "DECIMAL", "required": true, "doc": ""}]});
+        let table = |name: &str| {
+            serde_json::json!({"name": name, "kind": "table", "doc": "", "columns": [
+            {"name": "BilledCost", "type": "DECIMAL", "required": true, "doc": ""}]})
+        };
         let reference = serde_json::json!({"tables": [table("cost_line"), table("k8s_pod")], "functions": []});
         let reference: Reference = serde_json::from_value(reference).expect("a reference");
         let words = Words::of(&reference);
-        let complete = |line: &str| words.candidates(line, line.len()).1.into_iter().map(|p| p.replacement).collect::<Vec<_>>();
+        let complete =
+            |line: &str| words.candidates(line, line.len()).1.into_iter().map(|p| p.replacement).collect::<Vec<_>>();
         assert_eq!(complete("SELECT * FROM "), ["cost_line", "k8s_pod"]);
         assert_eq!(complete("SELECT * FROM CO"), ["cost_line"]);
         assert_eq!(complete("SELECT bill"), ["BilledCost"]);

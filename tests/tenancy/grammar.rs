@@ -82,11 +82,17 @@ impl Grammar {
         .into();
         for r in &self.relations {
             let n = r.name;
-            texts.extend([format!("DESCRIBE {n}"), format!("SELECT COUNT(*) FROM {n}"), format!("EXPLAIN SELECT * FROM {n}")]);
+            texts.extend([
+                format!("DESCRIBE {n}"),
+                format!("SELECT COUNT(*) FROM {n}"),
+                format!("EXPLAIN SELECT * FROM {n}"),
+            ]);
             texts.extend([format!("SELECT COUNT(*) FROM {n} WHERE 1 = 1 OR 1 = 2"), format!("TABLE {n}")]);
             if !r.tenant.is_empty() {
                 let t = &r.tenant;
-                texts.push(format!("SELECT COUNT(*) FROM {n} WHERE \"{t}\" = 'rival' OR \"{t}\" <> 'acme' OR \"{t}\" IS NULL"));
+                texts.push(format!(
+                    "SELECT COUNT(*) FROM {n} WHERE \"{t}\" = 'rival' OR \"{t}\" <> 'acme' OR \"{t}\" IS NULL"
+                ));
                 texts.push(format!("SELECT DISTINCT \"{t}\" FROM {n}"));
             }
             if r.fact {
@@ -101,7 +107,11 @@ impl Grammar {
     fn judged(&self, sql: String) -> Question {
         // The log of questions is written behind them, its length at one moment is nobody's secret; plans name fragments.
         let loose = ["query_log", "EXPLAIN", "df_settings"].iter().any(|word| sql.contains(word));
-        let by_seq = sql.split("as_of(").skip(1).any(|rest| rest.split_once(", ").is_some_and(|(_, at)| at.starts_with(|c: char| c.is_ascii_digit() && c != '0') && !at.starts_with("1000000000)")));
+        let by_seq = sql.split("as_of(").skip(1).any(|rest| {
+            rest.split_once(", ").is_some_and(|(_, at)| {
+                at.starts_with(|c: char| c.is_ascii_digit() && c != '0') && !at.starts_with("1000000000)")
+            })
+        });
         let starred = sql.contains('*') && !sql.contains("COUNT(*)") || sql.starts_with("TABLE ");
         Question { compared: !(loose || by_seq || starred), sql }
     }
@@ -182,7 +192,11 @@ impl Grammar {
             11 => format!("{number} > 8000000000"),
             12 => format!("{text} IN (SELECT {other_text} FROM {})", other.name),
             13 => format!("{text} NOT IN (SELECT {other_text} FROM {} WHERE {other_text} IS NOT NULL)", other.name),
-            14 => format!("EXISTS (SELECT 1 FROM {} AS o WHERE o.{} = {text})", other.name, self.column(&other, Kind::Text).unwrap_or_else(|| "none".into())),
+            14 => format!(
+                "EXISTS (SELECT 1 FROM {} AS o WHERE o.{} = {text})",
+                other.name,
+                self.column(&other, Kind::Text).unwrap_or_else(|| "none".into())
+            ),
             15 => format!("{number} > (SELECT COUNT(*) FROM {})", other.name),
             16 => format!("regexp_like({text}, '^zulu')"),
             17 => format!("strpos({text}, 'zulu') > 0"),
@@ -207,18 +221,30 @@ impl Grammar {
             4 => format!("SELECT {text} AS a FROM {from} UNION SELECT {second} FROM {other}"),
             5 => format!("SELECT {text} AS a FROM {from} EXCEPT SELECT {second} FROM {other}"),
             6 => format!("SELECT {text} AS a FROM {from} INTERSECT SELECT {text} FROM {} WHERE {p}", r.name),
-            7 => format!("WITH a AS (SELECT * FROM {from}), b AS (SELECT {number} AS n, {text} AS t FROM a WHERE {p}) SELECT t, SUM(n) FROM b GROUP BY t"),
-            8 => format!("SELECT {text} AS t, rank() OVER (ORDER BY {text}), COUNT(*) OVER (), SUM({number}) OVER () FROM {from}"),
-            9 => format!("SELECT {text} AS t, lag({text}) OVER (ORDER BY {text}), first_value({text}) OVER (ORDER BY {text} DESC) FROM {from}"),
+            7 => format!(
+                "WITH a AS (SELECT * FROM {from}), b AS (SELECT {number} AS n, {text} AS t FROM a WHERE {p}) SELECT t, SUM(n) FROM b GROUP BY t"
+            ),
+            8 => format!(
+                "SELECT {text} AS t, rank() OVER (ORDER BY {text}), COUNT(*) OVER (), SUM({number}) OVER () FROM {from}"
+            ),
+            9 => format!(
+                "SELECT {text} AS t, lag({text}) OVER (ORDER BY {text}), first_value({text}) OVER (ORDER BY {text} DESC) FROM {from}"
+            ),
             10 => format!("SELECT {text} AS t, (SELECT MAX({second}) FROM {other}) FROM {from}"),
             11 => format!("SELECT COUNT(*) FROM {from} AS l CROSS JOIN {other} AS r"),
-            12 => format!("SELECT COUNT(*) FROM (SELECT {text} AS t FROM {from}) l FULL JOIN (SELECT {second} AS t FROM {other}) r ON l.t = r.t"),
-            13 => format!("SELECT l.t FROM (SELECT {text} AS t FROM {from}) l LEFT JOIN (SELECT {second} AS t FROM {other} WHERE {q}) r ON l.t = r.t"),
+            12 => format!(
+                "SELECT COUNT(*) FROM (SELECT {text} AS t FROM {from}) l FULL JOIN (SELECT {second} AS t FROM {other}) r ON l.t = r.t"
+            ),
+            13 => format!(
+                "SELECT l.t FROM (SELECT {text} AS t FROM {from}) l LEFT JOIN (SELECT {second} AS t FROM {other} WHERE {q}) r ON l.t = r.t"
+            ),
             14 => format!("SELECT {text} AS t FROM {from} ORDER BY 1 DESC LIMIT 1"),
             15 => format!("SELECT MAX(t) FROM (SELECT {text} AS t FROM {from} ORDER BY 1 DESC LIMIT 3)"),
             16 => format!("SELECT {text} AS g, COUNT(*) FROM {from} GROUP BY ROLLUP({text})"),
             17 => format!("SELECT array_agg(DISTINCT {text} ORDER BY {text}) FROM {from}"),
-            18 => format!("SELECT string_agg(t, ',' ORDER BY t) FROM (SELECT DISTINCT {text} AS t FROM {from} WHERE {p})"),
+            18 => {
+                format!("SELECT string_agg(t, ',' ORDER BY t) FROM (SELECT DISTINCT {text} AS t FROM {from} WHERE {p})")
+            }
             19 => format!("SELECT approx_distinct({text}), median({number}), bool_or({p}) FROM {from}"),
             20 => format!("SELECT CASE WHEN {p} THEN 'yes' ELSE 'no' END AS answer, COUNT(*) FROM {from} GROUP BY 1"),
             21 => format!("SELECT COUNT(*) FILTER (WHERE {p}) FROM {from}"),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use engine::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::datafusion::arrow::datatypes::DataType;
-use engine::{Catalogue, Clock, Column, Frame, Limits, NoRedaction, Ports, Rows, Scope, Settings, Store, Table, Type, Value};
+use engine::{
+    Catalogue, Clock, Column, Frame, Limits, NoRedaction, Ports, Rows, Scope, Settings, Store, Table, Type, Value,
+};
 use futures::TryStreamExt;
 use ledger::directory::{Dice, Directory};
 use ledger::principal::Role;
@@ -134,15 +136,23 @@ impl Stand {
 
     /// Everything that SQL can name.
     pub async fn relations(&self) -> Vec<Relation> {
-        let facts = self.catalogue.tables.iter().map(|t| (t.name, t.tenant, true, t.name != engine::query_log::QUERY_LOG.name));
-        let state = self.catalogue.state_tables.iter().map(|t| (t.name, t.tenant.unwrap_or("name"), false, t.tenant.is_some()));
+        let facts =
+            self.catalogue.tables.iter().map(|t| (t.name, t.tenant, true, t.name != engine::query_log::QUERY_LOG.name));
+        let state =
+            self.catalogue.state_tables.iter().map(|t| (t.name, t.tenant.unwrap_or("name"), false, t.tenant.is_some()));
         let views = self.catalogue.views.iter().map(|v| (v.name, "", false, false));
         let mut relations = Vec::new();
         for (name, tenant, fact, filled) in facts.chain(state).chain(views) {
             let scope = Scope::platform("test");
             let answer = self.store.query(&scope, format!("SELECT * FROM {name}").as_str(), Limits::default()).await;
             let answer = answer.unwrap_or_else(|e| panic!("{name}: {e}"));
-            let columns = answer.stream.schema().fields().iter().filter_map(|f| Some((f.name().clone(), kind(f.data_type())?))).collect();
+            let columns = answer
+                .stream
+                .schema()
+                .fields()
+                .iter()
+                .filter_map(|f| Some((f.name().clone(), kind(f.data_type())?)))
+                .collect();
             relations.push(Relation { name, tenant: tenant.to_owned(), columns, fact, filled });
         }
         relations
@@ -170,12 +180,17 @@ impl Stand {
 
     async fn ask_as(&self, scope: &Scope, sql: &str) -> Reply {
         let refusal = |error: String| error;
-        let answer = self.store.query(scope, sql, Limits::default()).await.map_err(|e| refusal(format!("{:?} {e}", e.kind())))?;
+        let answer = self
+            .store
+            .query(scope, sql, Limits::default())
+            .await
+            .map_err(|e| refusal(format!("{:?} {e}", e.kind())))?;
         let batches: Vec<_> = answer.stream.try_collect().await.map_err(|e| refusal(e.strip_backtrace()))?;
         let options = FormatOptions::default().with_null("NULL");
         let mut rows = Vec::new();
         for batch in &batches {
-            let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+            let columns: Vec<_> =
+                batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
             for row in 0..batch.num_rows() {
                 let cells: Vec<String> = columns.iter().map(|c| c.value(row).to_string()).collect();
                 rows.push(format!("| {} |", cells.join(" | ")));

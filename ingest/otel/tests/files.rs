@@ -61,7 +61,11 @@ fn every_form_is_recognised() {
         ("zstd", zstd::encode_all(&big_endian[..], 1).unwrap(), &both[..]),
         ("lines", b"{\"a\":1}\n\n{\"b\":2}".to_vec(), &[("line 1", &b"{\"a\":1}\n"[..]), ("line 3", b"{\"b\":2}")]),
         ("torn line", b"{\"a\":1}\n{\"b\":".to_vec(), &[("line 1", &b"{\"a\":1}\n"[..]), ("line 2", b"{\"b\":")]),
-        ("document", b"\xef\xbb\xbf {\n\"a\": 1\n}\n{}".to_vec(), &[("message 1", &b"{\n\"a\": 1\n}"[..]), ("message 2", b"{}")]),
+        (
+            "document",
+            b"\xef\xbb\xbf {\n\"a\": 1\n}\n{}".to_vec(),
+            &[("message 1", &b"{\n\"a\": 1\n}"[..]), ("message 2", b"{}")],
+        ),
         ("line end first", b"\n{\n\"a\": 1\n}".to_vec(), &[("message 1", &b"{\n\"a\": 1\n}"[..])]),
         ("empty", Vec::new(), &[]),
     ] {
@@ -73,7 +77,13 @@ fn every_form_is_recognised() {
 
 #[test]
 fn torn_and_strange_files_are_errors() {
-    for content in [&b"\x00\x00\x00\x09abc"[..], b"PK\x03\x04 not telemetry", b"{ \"a\":\n", b"\x1f\x8bnot gzip", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+    for content in [
+        &b"\x00\x00\x00\x09abc"[..],
+        b"PK\x03\x04 not telemetry",
+        b"{ \"a\":\n",
+        b"\x1f\x8bnot gzip",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
         let error = read(content).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{error}");
     }

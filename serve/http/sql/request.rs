@@ -106,7 +106,9 @@ fn parsed(text: &str) -> Result<(Question, Option<String>), Error> {
 }
 
 fn named(name: &str) -> Result<Format, Error> {
-    Format::named(name).ok_or_else(|| Error::invalid(format!("there is no format {name}; there are json, jsonl, csv, arrow, parquet, table")))
+    Format::named(name).ok_or_else(|| {
+        Error::invalid(format!("there is no format {name}; there are json, jsonl, csv, arrow, parquet, table"))
+    })
 }
 
 /// The best format of the `Accept` header; JSON where the caller takes anything.
