@@ -18,13 +18,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use lance::Dataset;
-use lance::dataset::{InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
+use lance::dataset::{CommitBuilder, InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Kind, Result};
 use crate::place::Place;
 use crate::table::Table;
-use current::Base;
+use current::{Additions, Base};
 use tail::Tail;
 
 /// Every row of the table that stands before this `_seq` and came through the log is in Lance.
@@ -77,7 +77,9 @@ struct Inner {
     tail: Tail,
     base: Base,
     commits: u64,
-    /// When commits began to fail, if the last one did.
+    /// When maintenance last looked for rows to delete, µs.
+    swept_us: i64,
+    /// Why the last commit failed, if it did. It may have arrived all the same: an object store's answer can be lost.
     failed: Option<String>,
 }
 
@@ -90,7 +92,7 @@ pub struct FactsStatus {
     pub fragments: usize,
     pub version: u64,
     pub commits: u64,
-    /// Why the last flush failed, if it did.
+    /// Why the last commit failed, if it did.
     pub failed: Option<String>,
 }
 
@@ -102,9 +104,13 @@ impl Facts {
     /// Opens or creates the table, adds columns that a newer binary declares, and walks back to the newest version that
     /// says how far the log was flushed. Returns the table and the first `_seq` not given out as far as it knows.
     pub async fn open(table: &'static Table, place: &Place, exists: bool) -> Result<(Facts, u64)> {
-        let mut dataset = match exists {
+        let found = match exists {
             true => open_dataset(table, place).await?,
-            false => create_dataset(table, place).await?,
+            false => None,
+        };
+        let mut dataset = match found {
+            Some(dataset) => dataset,
+            None => create_dataset(table, place).await?,
         };
         upgrade(table, &mut dataset).await?;
         let mark = walk_back(table, &dataset).await?;
@@ -117,6 +123,7 @@ impl Facts {
             tail: Tail::default(),
             base,
             commits: 0,
+            swept_us: 0,
             failed: None,
         };
         let facts = Facts {
@@ -179,9 +186,37 @@ impl Facts {
         }
     }
 
+    /// Takes the turn to commit. After a commit that failed, looks first whether it arrived: taking its rows for missing
+    /// would write them twice.
+    pub(crate) async fn turn_to_commit(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+        let turn = self.commits.lock().await;
+        let (dataset, doubtful) = {
+            let inner = self.inner.lock();
+            (inner.dataset.clone(), inner.failed.is_some())
+        };
+        if doubtful {
+            let mut latest = dataset.as_ref().clone();
+            let doing = format!("look for the last commit of {}", self.table.name);
+            latest.checkout_latest().await.map_err(lance_error(doing))?;
+            let mark = walk_back(self.table, &latest).await?;
+            let latest = Arc::new(latest);
+            let base = Base::read(self.table, &latest).await?;
+            let mut inner = self.inner.lock();
+            inner.base = base;
+            inner.adopt(latest, vec![], Some((mark.version, mark.wal)));
+        }
+        Ok(turn)
+    }
+
+    /// Remembers that a commit failed, and says so.
+    pub(crate) fn doubt(&self, doing: &str, error: lance::Error) -> Error {
+        self.inner.lock().failed = Some(error.to_string());
+        Error::unavailable(doing, error)
+    }
+
     /// Moves the whole tail into Lance in one commit. Readers see each row once, before and after.
     pub async fn flush(&self) -> Result<bool> {
-        let _one = self.commits.lock().await;
+        let _turn = self.turn_to_commit().await?;
         let (dataset, chunks) = {
             let inner = self.inner.lock();
             (inner.dataset.clone(), inner.tail.chunks())
@@ -191,32 +226,21 @@ impl Facts {
         let schema: SchemaRef = Arc::new(dataset.schema().into());
         let batches: Result<Vec<RecordBatch>> = chunks.iter().map(|c| encode::in_order_of(&c.rows, &schema)).collect();
         let reader = arrow::array::RecordBatchIterator::new(batches?.into_iter().map(Ok), schema);
+        // What can fail without a commit comes before the commit.
+        let additions: Result<Vec<_>> = chunks.iter().map(|c| Base::additions(self.table, &c.rows)).collect();
+        let additions = additions?;
         let params = append_params(next, next);
         let written = InsertBuilder::new(dataset).with_params(&params).execute_stream(reader).await;
-        let mut inner = self.inner.lock();
-        let dataset = match written {
-            Ok(dataset) => Arc::new(dataset),
-            Err(e) => {
-                inner.failed = Some(e.to_string());
-                return Err(Error::unavailable(&format!("flush {}", self.table.name), e));
-            }
-        };
-        for chunk in &chunks {
-            inner.base.add(self.table, &chunk.rows)?;
-        }
-        inner.marked_version = dataset.version_id();
-        inner.dataset = dataset;
-        inner.flushed = next;
-        inner.tail.drop_before(next);
-        inner.commits += 1;
-        inner.failed = None;
+        let dataset = Arc::new(written.map_err(|e| self.doubt(&format!("flush {}", self.table.name), e))?);
+        let version = dataset.version_id();
+        self.inner.lock().adopt(dataset, additions, Some((version, next)));
         Ok(true)
     }
 
     /// Appends a file's rows, which already carry their `_seq`, in one commit. `next` tells the first `_seq` not given
     /// out once the stream has ended.
     pub async fn load(&self, rows: SendableRecordBatchStream, next: impl Fn() -> u64 + Send) -> Result<()> {
-        // The rows are written outside the lock: only the commit must wait its turn.
+        // The rows are written outside the turn: only the commit must wait for it.
         let dataset = self.inner.lock().dataset.clone();
         let doing = format!("load {}", self.table.name);
         let params =
@@ -225,22 +249,34 @@ impl Facts {
         let rows = marks.clone().watch(rows);
         let transaction = InsertBuilder::new(dataset).with_params(&params).execute_uncommitted_stream(rows).await;
         let mut transaction = transaction.map_err(lance_error(doing.clone()))?;
-        let _one = self.commits.lock().await;
+        let _turn = self.turn_to_commit().await?;
         let (dataset, flushed) = {
             let inner = self.inner.lock();
             (inner.dataset.clone(), inner.flushed)
         };
+        let additions: Result<Vec<_>> = marks.take().iter().map(|rows| Base::additions(self.table, rows)).collect();
+        let additions = additions?;
         transaction.transaction_properties = Some(Arc::new(properties(flushed, next())));
-        let committed =
-            lance::dataset::CommitBuilder::new(dataset).execute(transaction).await.map_err(lance_error(doing))?;
-        let mut inner = self.inner.lock();
-        for batch in marks.take() {
-            inner.base.add(self.table, &batch)?;
-        }
-        inner.marked_version = committed.version_id();
-        inner.dataset = Arc::new(committed);
-        inner.commits += 1;
+        let committed = CommitBuilder::new(dataset).execute(transaction).await.map_err(|e| self.doubt(&doing, e))?;
+        let version = committed.version_id();
+        self.inner.lock().adopt(Arc::new(committed), additions, Some((version, flushed)));
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Puts a commit in place: its rows leave the tail in the same moment. `marked` is the version and the position in the
+    /// log of a commit that carries one.
+    fn adopt(&mut self, dataset: Arc<Dataset>, additions: Vec<Additions>, marked: Option<(u64, u64)>) {
+        self.dataset = dataset;
+        additions.into_iter().for_each(|a| self.base.take_in(a));
+        if let Some((version, flushed)) = marked {
+            self.marked_version = version;
+            self.flushed = self.flushed.max(flushed);
+            self.tail.drop_before(self.flushed);
+        }
+        self.commits += 1;
+        self.failed = None;
     }
 }
 
@@ -257,11 +293,14 @@ fn append_params(wal: u64, next: u64) -> WriteParams {
     }
 }
 
-async fn open_dataset(table: &'static Table, place: &Place) -> Result<Dataset> {
+/// `None` where the folder of a table is all there is: its creation was cut off before the first manifest.
+async fn open_dataset(table: &'static Table, place: &Place) -> Result<Option<Dataset>> {
     let doing = || format!("open table {}", table.name);
-    let opened = place.connection().open_table(table.name).execute().await;
-    let opened = opened.map_err(|e| Error::unavailable(&doing(), e))?;
-    dataset_of(&opened, doing).await
+    match place.connection().open_table(table.name).execute().await {
+        Ok(opened) => dataset_of(&opened, doing).await.map(Some),
+        Err(lancedb::Error::TableNotFound { .. }) => Ok(None),
+        Err(e) => Err(Error::unavailable(&doing(), e)),
+    }
 }
 
 async fn create_dataset(table: &'static Table, place: &Place) -> Result<Dataset> {

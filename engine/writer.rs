@@ -128,7 +128,10 @@ impl Writer {
         let full = || Error::new(Kind::Overloaded { retry_after: RETRY_AFTER }, "the write-ahead log's queue is full");
         let permits = u32::try_from(bytes.max(1)).map_err(|_| full())?;
         let room = self.room.clone().try_acquire_many_owned(permits).map_err(|_| full())?;
-        let body = Bytes::from(pieces.iter().flat_map(|p| p.ipc.iter().copied()).collect::<Vec<u8>>());
+        let body = match pieces.as_slice() {
+            [one] => one.ipc.clone(),
+            many => Bytes::from(many.iter().map(|p| p.ipc.as_ref()).collect::<Vec<_>>().concat()),
+        };
         let body_crc = crc32fast::hash(&body);
         let (reply, answer) = oneshot::channel();
         let pending = Box::new(Pending { source, key, pieces, body, body_crc, reply, _room: room });

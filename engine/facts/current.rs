@@ -5,9 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, Int8Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, BooleanArray, DictionaryArray, Int8Array, Int64Array, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int32Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, col, lit};
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::Snapshot;
 use crate::error::{Error, Result};
-use crate::table::{OP, OP_DELETE, OP_REPLACE, SEQ, Table};
+use crate::table::{OP, OP_DELETE, OP_REPLACE, SEQ, Table, Type};
 
 type KeyHash = [u8; 16];
 
@@ -47,6 +47,14 @@ pub enum Base {
     Keyed(Arc<Keyed>),
     /// Newest mark per tenant and set.
     Sets(Arc<Marks>),
+}
+
+/// What rows mean for [`Base`], worked out before their commit.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// Key, `_seq`, whether the row deletes its key.
+    keys: Vec<(KeyHash, u64, bool)>,
+    marks: Marks,
 }
 
 /// Newest row per key.
@@ -76,7 +84,7 @@ impl Keyed {
     }
 }
 
-/// Gathers, from a load's stream, what [`Base::add`] needs to know of it.
+/// Gathers, from a load's stream, what [`Base::additions`] needs to know of it.
 #[derive(Debug, Clone)]
 pub struct Collector {
     table: &'static Table,
@@ -152,7 +160,7 @@ impl Base {
         }
         let mut rows = scan.try_into_stream().await.map_err(super::lance_error(doing()))?;
         while let Some(batch) = rows.next().await {
-            base.add(table, &batch.map_err(super::lance_error(doing()))?)?;
+            base.take_in(Base::additions(table, &batch.map_err(super::lance_error(doing()))?)?);
         }
         Ok(base)
     }
@@ -162,17 +170,34 @@ impl Base {
         Collector { table, seen: Arc::default() }
     }
 
-    /// Takes in rows that have become part of the dataset.
-    pub fn add(&mut self, table: &'static Table, rows: &RecordBatch) -> Result<()> {
+    /// What rows that are about to become part of the dataset mean for this table.
+    pub fn additions(table: &'static Table, rows: &RecordBatch) -> Result<Additions> {
+        let mut additions = Additions::default();
+        if !table.key.is_empty() {
+            for_each_key(table, rows, |key, seq, op| additions.keys.push((key, seq, op == Some(OP_DELETE))))?;
+        } else if table.set.is_some() {
+            add_marks(table, rows, &mut additions.marks)?;
+        }
+        Ok(additions)
+    }
+
+    /// Takes them in. It cannot fail: the rows are committed.
+    pub fn take_in(&mut self, additions: Additions) {
         match self {
-            Base::Every => Ok(()),
+            Base::Every => {}
             Base::Keyed(keyed) => {
                 let keyed = Arc::make_mut(keyed);
-                for_each_key(table, rows, |key, seq, op| keyed.add(key, seq, op == Some(OP_DELETE)))
+                additions.keys.into_iter().for_each(|(key, seq, delete)| keyed.add(key, seq, delete));
             }
             Base::Sets(marks) => {
                 let marks = Arc::make_mut(marks);
-                add_marks(table, rows, marks)
+                for (tenant, sets) in additions.marks {
+                    let of_tenant = marks.entry(tenant).or_default();
+                    for (set, seq) in sets {
+                        let newest = of_tenant.entry(set).or_insert(0);
+                        *newest = (*newest).max(seq);
+                    }
+                }
             }
         }
     }
@@ -239,20 +264,24 @@ fn add_marks(table: &Table, rows: &RecordBatch, marks: &mut Marks) -> Result<()>
     }
     let (tenants, sets) = (texts(rows, table.tenant)?, texts(rows, set)?);
     for (row, (op, seq)) in ops.iter().zip(seqs(rows)?.values()).enumerate() {
-        if op == Some(OP_REPLACE) && sets.is_valid(row) {
-            let of_tenant = marks.entry(tenants.value(row).to_owned()).or_default();
-            let newest = of_tenant.entry(sets.value(row).to_owned()).or_insert(0);
+        if let (Some(OP_REPLACE), Some(tenant), Some(set)) = (op, text(&tenants, row), text(&sets, row)) {
+            let newest = marks.entry(tenant.to_owned()).or_default().entry(set.to_owned()).or_insert(0);
             *newest = (*newest).max(*seq as u64);
         }
     }
     Ok(())
 }
 
-/// A column of text, dictionary-encoded or not.
-fn texts(rows: &RecordBatch, name: &str) -> Result<StringArray> {
-    let plain =
-        cast(column(rows, name)?, &DataType::Utf8).map_err(|e| Error::unavailable("read the sets of a batch", e))?;
-    Ok(plain.as_any().downcast_ref::<StringArray>().expect("just cast to Utf8").clone())
+/// A column of text, dictionary-encoded whether it came so or not: it has few distinct values.
+fn texts(rows: &RecordBatch, name: &str) -> Result<DictionaryArray<Int32Type>> {
+    let coded = cast(column(rows, name)?, &Type::Name.arrow());
+    let coded = coded.map_err(|e| Error::unavailable("read the sets of a batch", e))?;
+    Ok(coded.as_dictionary::<Int32Type>().clone())
+}
+
+/// The text of one row; `None` is null.
+fn text(column: &DictionaryArray<Int32Type>, row: usize) -> Option<&str> {
+    column.key(row).map(|key| column.values().as_string::<i32>().value(key))
 }
 
 /// Decides row by row what a scan shows.
@@ -355,13 +384,14 @@ impl Visible {
         let tenants = texts(batch, self.table.tenant)?;
         let sets = texts(batch, self.table.set.expect("a table with marks has a set column"))?;
         let (seqs, ops) = (seqs(batch)?, ops(batch)?);
-        let mut last: (Option<(&str, &str)>, u64) = (None, 0);
+        // Rows of a set stand together, so the look-up is per run of rows, and by the dictionaries' keys.
+        let mut last = (None, 0);
         let mut keep = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let set = sets.is_valid(row).then(|| (tenants.value(row), sets.value(row)));
-            if set != last.0 {
-                let mark = set.and_then(|(tenant, set)| marks.get(tenant)?.get(set)).copied();
-                last = (set, mark.unwrap_or(0));
+            let keys = (tenants.key(row), sets.key(row));
+            if last.0 != Some(keys) {
+                let mark = text(&tenants, row).zip(text(&sets, row)).and_then(|(t, s)| marks.get(t)?.get(s)).copied();
+                last = (Some(keys), mark.unwrap_or(0));
             }
             keep.push(ops.is_null(row) && seqs.value(row) as u64 >= last.1);
         }

@@ -32,6 +32,8 @@ const COMPACTION_ROWS_MAX: usize = 4 << 20;
 const VERSIONS_KEPT: Duration = Duration::from_secs(600);
 /// Indexes are brought up to date when so many fragments lack them.
 const UNINDEXED_FRAGMENTS_MAX: usize = 4;
+/// How often rows past their retention or horizon are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Rows deleted by one predicate.
 const DELETE_ROWS: usize = 20_000;
 /// Config key: superseded rows acknowledged up to this `_seq` are gone, so `as_of` before it has no answer.
@@ -45,8 +47,11 @@ impl Facts {
         if self.snapshot().dataset.count_fragments() == 0 {
             return Ok(());
         }
-        self.expire(now_us).await?;
-        self.drop_superseded(now_us, horizon).await?;
+        if self.sweep_is_due(now_us) {
+            self.expire(now_us).await?;
+            self.drop_superseded(now_us, horizon).await?;
+            self.inner.lock().swept_us = now_us;
+        }
         self.compact().await?;
         self.index().await?;
         self.clean(now_us).await
@@ -56,21 +61,25 @@ impl Facts {
         format!("{what} table {}", self.table.name)
     }
 
-    /// Puts a commit of maintenance in place. The caller holds the commit lock, so none came between.
-    fn adopt(&self, dataset: Arc<Dataset>) {
-        let mut inner = self.inner.lock();
-        inner.dataset = dataset;
-        inner.commits += 1;
+    /// Looking for rows to delete reads every key, so it is not done at every round.
+    fn sweep_is_due(&self, now_us: i64) -> bool {
+        let since = now_us.saturating_sub(self.inner.lock().swept_us);
+        since >= i64::try_from(SWEEP_EVERY.as_micros()).expect("an hour fits")
+    }
+
+    /// Puts a commit of maintenance in place. The caller has the turn to commit, so none came between.
+    fn put_in_place(&self, dataset: Arc<Dataset>) {
+        self.inner.lock().adopt(dataset, vec![], None);
     }
 
     async fn delete(&self, filter: Expr) -> Result<u64> {
-        let _one = self.commits.lock().await;
+        let _turn = self.turn_to_commit().await?;
         let dataset = self.snapshot().dataset;
         let deleted = DeleteBuilder::from_expr(dataset, filter)
             .execute()
             .await
-            .map_err(lance_error(self.doing("delete from")))?;
-        self.adopt(deleted.new_dataset);
+            .map_err(|e| self.doubt(&self.doing("delete from"), e))?;
+        self.put_in_place(deleted.new_dataset);
         Ok(deleted.num_deleted_rows)
     }
 
@@ -128,12 +137,12 @@ impl Facts {
         if floor == 0 {
             return Ok(());
         }
-        let _one = self.commits.lock().await;
+        let _turn = self.turn_to_commit().await?;
         let mut dataset = self.snapshot().dataset.as_ref().clone();
         let (seq, us) = (floor.to_string(), until.to_string());
         let noted = dataset.update_config([(FLOOR_SEQ, seq.as_str()), (FLOOR_US, us.as_str())]).await;
-        noted.map_err(lance_error(self.doing("note the as-of floor of")))?;
-        self.adopt(Arc::new(dataset));
+        noted.map_err(|e| self.doubt(&self.doing("note the as-of floor of"), e))?;
+        self.put_in_place(Arc::new(dataset));
         Ok(())
     }
 
@@ -191,11 +200,12 @@ impl Facts {
         if rewritten.is_empty() {
             return Ok(());
         }
-        let _one = self.commits.lock().await;
+        let _turn = self.turn_to_commit().await?;
         let mut dataset = self.snapshot().dataset.as_ref().clone();
         let remap = Arc::new(DatasetIndexRemapperOptions::default());
-        commit_compaction(&mut dataset, rewritten, remap, &options).await.map_err(lance_error(doing()))?;
-        self.adopt(Arc::new(dataset));
+        let committed = commit_compaction(&mut dataset, rewritten, remap, &options).await;
+        committed.map_err(|e| self.doubt(&doing(), e))?;
+        self.put_in_place(Arc::new(dataset));
         Ok(())
     }
 
@@ -205,7 +215,7 @@ impl Facts {
             return Ok(());
         }
         let doing = || self.doing("index");
-        let _one = self.commits.lock().await;
+        let _turn = self.turn_to_commit().await?;
         let mut dataset = self.snapshot().dataset.as_ref().clone();
         let before = dataset.version_id();
         let built = dataset.load_indices().await.map_err(lance_error(doing()))?;
@@ -219,7 +229,7 @@ impl Facts {
             if covered.is_empty() {
                 let params = ScalarIndexParams::for_builtin(builtin);
                 let made = dataset.create_index(&[column], kind, Some(name), &params, false).await;
-                made.map_err(lance_error(doing()))?;
+                made.map_err(|e| self.doubt(&doing(), e))?;
                 continue;
             }
             let indexed: usize =
@@ -227,11 +237,11 @@ impl Facts {
             if dataset.count_fragments().saturating_sub(indexed) > UNINDEXED_FRAGMENTS_MAX {
                 let mut options = OptimizeOptions::default();
                 options.index_names = Some(vec![name]);
-                dataset.optimize_indices(&options).await.map_err(lance_error(doing()))?;
+                dataset.optimize_indices(&options).await.map_err(|e| self.doubt(&doing(), e))?;
             }
         }
         if dataset.version_id() != before {
-            self.adopt(Arc::new(dataset));
+            self.put_in_place(Arc::new(dataset));
         }
         Ok(())
     }

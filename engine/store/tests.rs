@@ -406,3 +406,37 @@ async fn a_new_column_upgrades_the_table_in_place() {
     store.flush().await.unwrap();
     assert_eq!(ask(&store, all).await, "1 null; 2 null; 3 red");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_whose_creation_was_cut_off_is_created_again() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("tables/event.lance/_transactions")).unwrap();
+    let store = open(dir.path()).await;
+    store.append(events("a", &[1])).await.unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(ask(&store, "SELECT size FROM event").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_arrived_although_it_failed_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for tenant in ["a", "b"] {
+        store.append(thing(tenant, "x", Some("here"))).await.unwrap();
+        store.append(events(tenant, &[1])).await.unwrap();
+    }
+    for name in ["event", "thing"] {
+        // The flush of another handle on the same rows is what a lost answer leaves behind.
+        let facts = store.facts(name).unwrap();
+        let twin = Facts::open(facts.table, &store.place, true).await.unwrap().0;
+        for chunk in facts.snapshot().tail {
+            twin.publish(chunk.rows.clone(), chunk.first, chunk.oldest_us);
+        }
+        twin.flush().await.unwrap();
+        facts.doubt("flush", lance::Error::io("the answer was lost"));
+    }
+    store.append(thing("a", "x", Some("there"))).await.unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(ask(&store, "SELECT tenant, size FROM event ORDER BY tenant").await, "a 1; b 1");
+    assert_eq!(ask(&store, "SELECT tenant, phase FROM thing ORDER BY tenant").await, "a there; b here");
+}

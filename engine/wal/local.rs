@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Recovered;
 use super::frame::{self, Key};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A segment is closed when it has grown to this.
 const SEGMENT_BYTES: u64 = 16 << 20;
@@ -28,6 +28,8 @@ pub struct LocalLog {
     dir: PathBuf,
     closed: Vec<Segment>,
     open: Option<(Segment, File)>,
+    /// A refused frame may still stand in a segment: whatever is written behind it, a restart would bring it back.
+    broken: bool,
 }
 
 impl LocalLog {
@@ -59,11 +61,15 @@ impl LocalLog {
             recovered.dropped.extend(one.dropped);
             closed.push(segment);
         }
-        Ok((LocalLog { dir, closed, open: None }, recovered, keys))
+        Ok((LocalLog { dir, closed, open: None, broken: false }, recovered, keys))
     }
 
     /// See [`super::Log::write`].
     pub async fn write(&mut self, first: u64, next: u64, frames: Vec<Bytes>, keys: Vec<Key>) -> Result<()> {
+        if self.broken {
+            let why = "the log takes no more: after a failed write it could not be cut back; restart the process";
+            return Err(Error::new(Kind::Unavailable, why));
+        }
         let (mut segment, file) = match self.open.take() {
             Some(open) => open,
             None => create(&self.dir, first).map_err(|e| Error::unavailable("start a log segment", e))?,
@@ -88,16 +94,13 @@ impl LocalLog {
             Err(error) => {
                 // The file may hold part of the frames. Cut it back, so that a frame that was refused never returns.
                 let cut = file.set_len(start).and_then(|()| file.sync_all());
-                if start == 0 || segment.next == 0 {
-                    let _ = fs::remove_file(&segment.path);
-                } else {
+                self.broken = cut.is_err();
+                if start > 0 || self.broken {
                     self.closed.push(segment);
+                } else {
+                    let _ = fs::remove_file(&segment.path);
                 }
-                let doing = match cut {
-                    Ok(()) => "write the log",
-                    Err(_) => "write the log, and cut off what was written",
-                };
-                Err(Error::unavailable(doing, error))
+                Err(Error::unavailable("write the log", error))
             }
         }
     }
@@ -108,18 +111,15 @@ impl LocalLog {
         if self.open.as_ref().is_some_and(|(segment, _)| segment.next <= seq) {
             self.closed.extend(self.open.take().map(|(segment, _)| segment));
         }
-        let mut kept = Vec::with_capacity(self.closed.len());
-        for segment in std::mem::take(&mut self.closed) {
-            if segment.next > seq {
-                kept.push(segment);
-                continue;
-            }
+        // One at a time, so that after an error the others are still known.
+        while let Some(at_index) = self.closed.iter().position(|s| s.next <= seq) {
+            let segment = &self.closed[at_index];
             if !segment.keys.is_empty() {
-                keep_keys(&segment).map_err(at)?;
+                keep_keys(segment).map_err(at)?;
             }
             fs::remove_file(&segment.path).map_err(at)?;
+            self.closed.remove(at_index);
         }
-        self.closed = kept;
         Ok(())
     }
 
@@ -244,5 +244,19 @@ mod tests {
         assert_eq!(LocalLog::open(dir.path().to_owned()).unwrap().2, [key]);
         log.forget_keys(10).unwrap();
         assert!(LocalLog::open(dir.path().to_owned()).unwrap().2.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_take_back_a_refused_frame_takes_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, ..) = LocalLog::open(dir.path().to_owned()).unwrap();
+        log.write(1, 2, vec![frame_at(1)], vec![]).await.unwrap();
+        // A file that can be read only fails to be written and to be cut.
+        let (segment, _) = log.open.take().unwrap();
+        log.open = Some((Segment { next: 2, ..segment }, File::open(dir.path().join(format!("{:020}.wal", 1))).unwrap()));
+        assert!(log.write(2, 3, vec![frame_at(2)], vec![]).await.is_err());
+        let refused = log.write(3, 4, vec![frame_at(3)], vec![]).await.unwrap_err();
+        assert!(refused.to_string().contains("restart"), "{refused}");
+        assert_eq!(seqs(dir.path()), [1]);
     }
 }

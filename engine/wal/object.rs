@@ -33,7 +33,14 @@ pub struct ObjectLog {
     epoch: u64,
     number: u64,
     objects: Vec<Written>,
+    /// The last PUT, if it failed: it may have arrived all the same, or may still arrive.
+    doubtful: Option<Bytes>,
 }
+
+/// Stands in the place of frames that were refused although their PUT had arrived. Not empty, so that it is no seal.
+const VOID: &[u8] = b"void";
+/// Names that one write tries before it gives up.
+const TRIES_MAX: usize = 4;
 
 fn unavailable(doing: &'static str) -> impl Fn(object_store::Error) -> Error {
     move |e| Error::unavailable(doing, e)
@@ -47,9 +54,11 @@ async fn put_new(store: &dyn ObjectStore, path: &Path, body: Bytes) -> object_st
 impl ObjectLog {
     /// Claims the next epoch, seals the earlier ones and reads them.
     pub async fn open(place: &Place) -> Result<(ObjectLog, Recovered, Vec<Key>)> {
-        let store = place.objects();
-        let root = place.path("wal");
-        let mut log = ObjectLog { store, root, epoch: 0, number: 0, objects: Vec::new() };
+        ObjectLog::open_at(place.objects(), place.path("wal")).await
+    }
+
+    async fn open_at(store: Arc<dyn ObjectStore>, root: Path) -> Result<(ObjectLog, Recovered, Vec<Key>)> {
+        let mut log = ObjectLog { store, root, epoch: 0, number: 0, objects: Vec::new(), doubtful: None };
         let names = log.list("wal").await?;
         let newest = names.iter().filter_map(|p| log.epoch_of(p)).max().unwrap_or(0);
         log.epoch = newest + 1;
@@ -70,6 +79,10 @@ impl ObjectLog {
         }
         for path in log.list("wal").await? {
             let bytes = log.read(&path).await?;
+            if bytes == VOID {
+                log.objects.push(Written { path, bytes: bytes.len() as u64, next: 0, keys: vec![] });
+                continue;
+            }
             let one = frame::decode(&bytes, path.as_ref());
             log.objects.push(Written {
                 bytes: bytes.len() as u64,
@@ -86,38 +99,64 @@ impl ObjectLog {
     /// See [`super::Log::write`].
     pub async fn write(&mut self, _first: u64, next: u64, frames: Vec<Bytes>, keys: Vec<Key>) -> Result<()> {
         let body = Bytes::from(frames.concat());
-        let path = self.name(self.epoch, self.number);
-        let bytes = body.len() as u64;
-        match put_new(&*self.store, &path, body.clone()).await {
-            Ok(()) => {}
-            // Ours, if an earlier try of the same PUT arrived although its answer did not.
-            Err(object_store::Error::AlreadyExists { .. }) if self.read(&path).await? == body => {}
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                let why = "another process has taken over this store's log; this one no longer writes";
-                return Err(Error::new(Kind::Conflict, why));
+        for _ in 0..TRIES_MAX {
+            let path = self.name(self.epoch, self.number);
+            match put_new(&*self.store, &path, body.clone()).await {
+                Ok(()) => {}
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    let there = self.read(&path).await?;
+                    // Else it is this very PUT, tried again below us after its answer was lost.
+                    if there != body {
+                        self.pass_over(&path, &there).await?;
+                        continue;
+                    }
+                }
+                Err(e) => {
+                    self.doubtful = Some(body);
+                    return Err(Error::unavailable("write the log", e));
+                }
             }
-            Err(e) => return Err(Error::unavailable("write the log", e)),
+            self.doubtful = None;
+            self.number += 1;
+            self.objects.push(Written { path, bytes: body.len() as u64, next, keys });
+            return Ok(());
         }
+        Err(Error::new(Kind::Unavailable, "write the log: every next name is taken by an earlier try"))
+    }
+
+    /// The next name is taken: by frames of ours that were refused, whose place is made void, or by another owner.
+    async fn pass_over(&mut self, path: &Path, there: &Bytes) -> Result<()> {
+        if self.doubtful.as_ref() != Some(there) {
+            let why = "another process has taken over this store's log; this one no longer writes";
+            return Err(Error::new(Kind::Conflict, why));
+        }
+        let void = PutPayload::from_static(VOID);
+        self.store.put(path, void).await.map_err(unavailable("make a refused frame of the log void"))?;
+        self.objects.push(Written { path: path.clone(), bytes: VOID.len() as u64, next: 0, keys: vec![] });
         self.number += 1;
-        self.objects.push(Written { path, bytes, next, keys });
+        self.doubtful = None;
         Ok(())
     }
 
     /// See [`super::Log::truncate`].
     pub async fn truncate(&mut self, seq: u64) -> Result<()> {
-        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.objects).into_iter().partition(|o| o.next <= seq);
-        self.objects = kept;
-        let keys: Vec<Key> = gone.iter().flat_map(|o| o.keys.iter().cloned()).collect();
+        // The newest object stays: by it a new owner finds the name that this one would take next.
+        let newest = self.name(self.epoch, self.number - 1);
+        let done = |o: &Written| o.next <= seq && o.path != newest;
+        let keys: Vec<Key> = self.objects.iter().filter(|o| done(o)).flat_map(|o| o.keys.iter().cloned()).collect();
         if let (false, Some(first)) = (keys.is_empty(), keys.first()) {
             let path = self.root.clone().join(format!("{:020}-{:020}.keys", self.epoch, first.seq));
             let put = self.store.put(&path, PutPayload::from(format_keys(&keys))).await;
             put.map_err(unavailable("keep the keys of the log"))?;
         }
-        for object in gone {
+        // One at a time, so that after an error the others are still known.
+        while let Some(at) = self.objects.iter().position(done) {
+            let object = &self.objects[at];
             // Claims and seals are empty and stay: an owner that was fenced must never find its next name free again.
             if object.bytes > 0 {
                 self.store.delete(&object.path).await.map_err(unavailable("truncate the log"))?;
             }
+            self.objects.remove(at);
         }
         Ok(())
     }
@@ -179,3 +218,6 @@ impl ObjectLog {
 fn number_of(path: &Path) -> Option<u64> {
     path.filename()?.strip_suffix(".wal")?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
