@@ -6,10 +6,11 @@
 
 pub mod current;
 pub mod encode;
+mod index;
 pub mod maintain;
-
 pub mod scan;
 pub mod tail;
+pub mod zones;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +23,13 @@ use lance::dataset::{CommitBuilder, InsertBuilder, NewColumnTransform, WriteMode
 use parking_lot::Mutex;
 
 use crate::error::{Error, Kind, Result};
+use crate::fault::{Point, reached};
+use crate::memory::Memory;
 use crate::place::Place;
 use crate::table::Table;
 use current::{Additions, Base};
 use tail::Tail;
+use zones::ZoneCache;
 
 /// Every row of the table that stands before this `_seq` and came through the log is in Lance.
 const PROPERTY_WAL: &str = "stellwerk.wal";
@@ -45,6 +49,8 @@ pub struct Snapshot {
     pub tail: Vec<Arc<tail::Chunk>>,
     /// Which of the flushed rows are current.
     pub base: Base,
+    /// What is known of the times in each fragment.
+    pub zones: Arc<ZoneCache>,
 }
 
 impl Snapshot {
@@ -65,6 +71,7 @@ pub struct Facts {
     /// Held for a whole bulk load: were the rows of two loads interleaved in the log, rows of the first would stand behind
     /// the mark of the second and both be current.
     loads: tokio::sync::Mutex<()>,
+    memory: Memory,
     inner: Mutex<Inner>,
 }
 
@@ -76,6 +83,7 @@ struct Inner {
     flushed: u64,
     tail: Tail,
     base: Base,
+    zones: Arc<ZoneCache>,
     commits: u64,
     /// When maintenance last looked for rows to delete, µs.
     swept_us: i64,
@@ -103,7 +111,7 @@ pub(crate) fn lance_error(doing: String) -> impl FnOnce(lance::Error) -> Error {
 impl Facts {
     /// Opens or creates the table, adds columns that a newer binary declares, and walks back to the newest version that
     /// says how far the log was flushed. Returns the table and the first `_seq` not given out as far as it knows.
-    pub async fn open(table: &'static Table, place: &Place, exists: bool) -> Result<(Facts, u64)> {
+    pub async fn open(table: &'static Table, place: &Place, memory: &Memory, exists: bool) -> Result<(Facts, u64)> {
         let found = match exists {
             true => open_dataset(table, place).await?,
             false => None,
@@ -120,8 +128,9 @@ impl Facts {
             dataset,
             marked_version: mark.version,
             flushed: mark.wal,
-            tail: Tail::default(),
+            tail: Tail::new(memory.account("the rows not yet flushed")),
             base,
+            zones: Arc::default(),
             commits: 0,
             swept_us: 0,
             failed: None,
@@ -130,6 +139,7 @@ impl Facts {
             table,
             commits: tokio::sync::Mutex::new(()),
             loads: tokio::sync::Mutex::new(()),
+            memory: memory.clone(),
             inner: Mutex::new(inner),
         };
         Ok((facts, mark.next))
@@ -169,6 +179,7 @@ impl Facts {
             dataset: inner.dataset.clone(),
             tail: inner.tail.chunks(),
             base: inner.base.clone(),
+            zones: inner.zones.clone(),
         }
     }
 
@@ -229,9 +240,15 @@ impl Facts {
         // What can fail without a commit comes before the commit.
         let additions: Result<Vec<_>> = chunks.iter().map(|c| Base::additions(self.table, &c.rows)).collect();
         let additions = additions?;
-        let params = append_params(next, next);
-        let written = InsertBuilder::new(dataset).with_params(&params).execute_stream(reader).await;
-        let dataset = Arc::new(written.map_err(|e| self.doubt(&format!("flush {}", self.table.name), e))?);
+        let doing = format!("flush {}", self.table.name);
+        let params = append_params();
+        let written = InsertBuilder::new(dataset.clone()).with_params(&params).execute_uncommitted_stream(reader).await;
+        let mut transaction = written.map_err(lance_error(doing.clone()))?;
+        transaction.transaction_properties = Some(Arc::new(properties(next, next)));
+        reached(Point::FlushWritten);
+        let committed = CommitBuilder::new(dataset).execute(transaction).await;
+        let dataset = Arc::new(committed.map_err(|e| self.doubt(&doing, e))?);
+        reached(Point::FlushCommitted);
         let version = dataset.version_id();
         self.inner.lock().adopt(dataset, additions, Some((version, next)));
         Ok(true)
@@ -243,12 +260,12 @@ impl Facts {
         // The rows are written outside the turn: only the commit must wait for it.
         let dataset = self.inner.lock().dataset.clone();
         let doing = format!("load {}", self.table.name);
-        let params =
-            WriteParams { mode: WriteMode::Append, max_rows_per_file: FILE_ROWS_MAX, ..WriteParams::default() };
+        let params = append_params();
         let marks = Base::collector(self.table);
         let rows = marks.clone().watch(rows);
         let transaction = InsertBuilder::new(dataset).with_params(&params).execute_uncommitted_stream(rows).await;
         let mut transaction = transaction.map_err(lance_error(doing.clone()))?;
+        reached(Point::LoadWritten);
         let _turn = self.turn_to_commit().await?;
         let (dataset, flushed) = {
             let inner = self.inner.lock();
@@ -260,6 +277,7 @@ impl Facts {
         let committed = CommitBuilder::new(dataset).execute(transaction).await.map_err(|e| self.doubt(&doing, e))?;
         let version = committed.version_id();
         self.inner.lock().adopt(Arc::new(committed), additions, Some((version, flushed)));
+        reached(Point::LoadCommitted);
         Ok(())
     }
 }
@@ -268,6 +286,7 @@ impl Inner {
     /// Puts a commit in place: its rows leave the tail in the same moment. `marked` is the version and the position in the
     /// log of a commit that carries one.
     fn adopt(&mut self, dataset: Arc<Dataset>, additions: Vec<Additions>, marked: Option<(u64, u64)>) {
+        self.zones.keep_only(dataset.fragments().iter().map(|fragment| fragment.id));
         self.dataset = dataset;
         additions.into_iter().for_each(|a| self.base.take_in(a));
         if let Some((version, flushed)) = marked {
@@ -284,13 +303,8 @@ fn properties(wal: u64, next: u64) -> HashMap<String, String> {
     HashMap::from([(PROPERTY_WAL.to_owned(), wal.to_string()), (PROPERTY_NEXT.to_owned(), next.to_string())])
 }
 
-fn append_params(wal: u64, next: u64) -> WriteParams {
-    WriteParams {
-        mode: WriteMode::Append,
-        max_rows_per_file: FILE_ROWS_MAX,
-        transaction_properties: Some(Arc::new(properties(wal, next))),
-        ..WriteParams::default()
-    }
+fn append_params() -> WriteParams {
+    WriteParams { mode: WriteMode::Append, max_rows_per_file: FILE_ROWS_MAX, ..WriteParams::default() }
 }
 
 /// `None` where the folder of a table is all there is: its creation was cut off before the first manifest.
@@ -316,6 +330,7 @@ async fn create_dataset(table: &'static Table, place: &Place) -> Result<Dataset>
     };
     let created = place.connection().create_empty_table(table.name, encode::lance_schema(table)).write_options(options);
     let created = created.execute().await.map_err(|e| Error::unavailable(&doing(), e))?;
+    reached(Point::TableCreated);
     dataset_of(&created, doing).await
 }
 
@@ -346,7 +361,9 @@ async fn upgrade(table: &'static Table, dataset: &mut Dataset) -> Result<()> {
     }
     let transform = NewColumnTransform::AllNulls(Arc::new(arrow::datatypes::Schema::new(missing)));
     let added = dataset.add_columns(transform, None, None).await;
-    added.map_err(lance_error(format!("add the new columns of table {}", table.name)))
+    added.map_err(lance_error(format!("add the new columns of table {}", table.name)))?;
+    reached(Point::ColumnsAdded);
+    Ok(())
 }
 
 struct Mark {

@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod error;
 pub mod facts;
+pub mod fault;
 pub mod frame;
+pub mod memory;
 pub mod owner;
 pub mod place;
 pub mod ports;

@@ -15,16 +15,13 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
+use crate::memory::{index_cache_bytes, metadata_cache_bytes};
 use crate::settings::Settings;
 
 /// Schemes that Lance commits to with a conditional PUT. Any other would commit unsafely and without a word.
 pub const SCHEMES: &[&str] = &["s3", "gs", "az", "abfss"];
 /// Lance's own scheme for local files that go through an object store; ours fsyncs.
 const LOCAL_SCHEME: &str = "file-object-store";
-/// Cap of Lance's index cache; its default of 6 GiB is more than our whole budget.
-const INDEX_CACHE_BYTES: usize = 64 << 20;
-/// Cap of Lance's metadata cache.
-const METADATA_CACHE_BYTES: usize = 64 << 20;
 
 /// An opened place.
 pub struct Place {
@@ -57,7 +54,11 @@ impl Place {
         };
         let opened = LanceStore::from_uri_and_params(registry.clone(), &url, &params).await;
         let (store, base) = opened.map_err(|e| Error::unavailable(&format!("open the store {url}"), e))?;
-        let session = Arc::new(Session::new(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES, registry));
+        let session = Arc::new(Session::new(
+            index_cache_bytes(settings.memory_bytes_max),
+            metadata_cache_bytes(settings.memory_bytes_max),
+            registry,
+        ));
         let mut connect = lancedb::connect(&url).session(session);
         for (key, value) in &options {
             connect = connect.storage_option(key, value);

@@ -30,12 +30,9 @@ pub struct Settings {
     pub flush_rows: usize,
     /// A table is flushed when its oldest tail row is this old.
     pub flush_after: Duration,
-    /// Bytes of frames that may wait for the log; more is refused with `Overloaded`.
-    pub queue_bytes_max: usize,
-    /// Bytes of tail over all tables; more is refused with `Overloaded`.
-    pub tail_bytes_max: usize,
-    /// Memory of all queries together; beyond it they spill to disk.
-    pub query_memory_bytes_max: usize,
+    /// Memory of everything together: what waits for the log, tails, questions, maintenance, Lance's caches. Beyond it
+    /// questions spill to disk and frames are refused with `Overloaded`.
+    pub memory_bytes_max: usize,
     /// How long superseded rows stay readable by `as_of`.
     pub as_of_horizon: Duration,
 }
@@ -51,10 +48,18 @@ impl Settings {
             state: None,
             flush_rows: 131_072,
             flush_after: Duration::from_secs(30),
-            queue_bytes_max: 64 << 20,
-            tail_bytes_max: 256 << 20,
-            query_memory_bytes_max: 512 << 20,
+            memory_bytes_max: 512 << 20,
             as_of_horizon: Duration::from_secs(7 * 86_400),
         }
+    }
+
+    /// Bytes of frames that may wait for the log; more is refused with `Overloaded`.
+    pub fn queue_bytes_max(&self) -> usize {
+        self.memory_bytes_max / 8
+    }
+
+    /// Bytes of tail over all tables; more is refused with `Overloaded`.
+    pub fn tail_bytes_max(&self) -> usize {
+        self.memory_bytes_max / 2
     }
 }

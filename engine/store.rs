@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::facts::{Facts, FactsStatus, Snapshot, encode};
 use crate::frame::{Frame, Receipt};
+use crate::memory::Memory;
 use crate::owner::OwnerLock;
 use crate::place::Place;
 use crate::ports::Redactor;
@@ -28,8 +29,8 @@ use crate::settings::Settings;
 use crate::sql::session::Asking;
 use crate::state::{State, StateTable};
 use crate::table::{Table, View};
-use crate::wal::{Header, Log, ipc};
-use crate::writer::{Piece, Start, Writer, publish_pieces};
+use crate::wal::{Log, ipc};
+use crate::writer::{Piece, Start, Writer};
 
 /// Longest that an append waits for room in the tail before it is refused.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
@@ -109,6 +110,10 @@ pub struct Status {
     pub next_seq: u64,
     /// Bytes of frames that wait for the log.
     pub queue_bytes: usize,
+    /// Bytes of the memory budget that are taken now.
+    pub memory_bytes: usize,
+    /// The memory budget.
+    pub memory_bytes_max: usize,
     /// Bytes of the log at the last truncation.
     pub wal_bytes: u64,
     pub queries: u64,
@@ -125,6 +130,7 @@ pub struct Store {
     ports: Ports,
     pub(crate) place: Place,
     state: Arc<State>,
+    memory: Memory,
     tables: BTreeMap<&'static str, Arc<Facts>>,
     writer: Writer,
     publishing: Arc<RwLock<()>>,
@@ -149,17 +155,18 @@ impl Store {
         let owner = OwnerLock::acquire(&settings.data)?;
         let place = Place::open(&settings).await?;
         let state = Arc::new(State::open(&settings).await?);
-        let (tables, mut next) = open_tables(&catalogue, &place).await?;
+        let memory = Memory::new(settings.memory_bytes_max)?;
+        let (tables, mut next) = open_tables(&catalogue, &place, &memory).await?;
         let (log, recovered, kept_keys) = Log::open(settings.wal, &settings.data, &place).await?;
         for what in &recovered.dropped {
             tracing::warn!("recovering the log: {what}");
         }
         let mut keys = kept_keys;
-        for (header, body) in recovered.frames {
+        for (header, _) in &recovered.frames {
             next = next.max(header.next());
-            replay(&tables, &header, &body)?;
-            keys.extend(header.key);
+            keys.extend(header.key.clone());
         }
+        replay::replay(&tables, recovered.frames)?;
         keys.sort_by_key(|k| k.at_us);
         next = keys.iter().map(|k| k.seq + k.rows).fold(next.max(1), u64::max);
         let publishing = Arc::new(RwLock::new(()));
@@ -170,9 +177,10 @@ impl Store {
             tables: tables.values().cloned().collect(),
             clock: ports.clock.clone(),
             publishing: publishing.clone(),
-            queue_bytes_max: settings.queue_bytes_max,
+            queue_bytes_max: settings.queue_bytes_max(),
+            memory: memory.clone(),
         });
-        let asking = Asking::new(&settings, &catalogue)?;
+        let asking = Asking::new(&settings, &catalogue, &memory)?;
         let store = Arc::new_cyclic(|me| Store {
             me: me.clone(),
             settings,
@@ -180,6 +188,7 @@ impl Store {
             ports,
             place,
             state,
+            memory,
             tables,
             writer,
             publishing,
@@ -223,6 +232,8 @@ impl Store {
             tables: self.tables.values().map(|t| t.status()).collect(),
             next_seq: self.writer.next_seq(),
             queue_bytes: self.writer.waiting_bytes(),
+            memory_bytes: self.memory.taken_bytes(),
+            memory_bytes_max: self.memory.bytes_max(),
             wal_bytes: self.wal_bytes.load(Ordering::Relaxed),
             queries: self.queries.load(Ordering::Relaxed),
             appended_rows: self.appended_rows.load(Ordering::Relaxed),
@@ -264,7 +275,7 @@ impl Store {
         let deadline = tokio::time::Instant::now() + ROOM_WAIT;
         loop {
             let bytes: usize = self.tables.values().map(|t| t.tail_size().1).sum();
-            if bytes <= self.settings.tail_bytes_max {
+            if bytes <= self.settings.tail_bytes_max() {
                 return Ok(());
             }
             self.flush_now.notify_one();
@@ -386,7 +397,7 @@ impl Store {
         let now = self.ports.clock.now_us();
         let after = i64::try_from(self.settings.flush_after.as_micros()).unwrap_or(i64::MAX);
         let total: usize = self.tables.values().map(|t| t.tail_size().1).sum();
-        let crowded = total > self.settings.tail_bytes_max / 2;
+        let crowded = total > self.settings.tail_bytes_max() / 2;
         let due = |facts: &Facts| {
             let (rows, _, oldest) = facts.tail_size();
             rows >= self.settings.flush_rows || (rows > 0 && crowded) || oldest.is_some_and(|at| now - at >= after)
@@ -475,44 +486,22 @@ impl Drop for Logged {
     }
 }
 
-async fn open_tables(catalogue: &Catalogue, place: &Place) -> Result<(BTreeMap<&'static str, Arc<Facts>>, u64)> {
+async fn open_tables(
+    catalogue: &Catalogue,
+    place: &Place,
+    memory: &Memory,
+) -> Result<(BTreeMap<&'static str, Arc<Facts>>, u64)> {
     let listed = place.connection().table_names().execute().await;
     let exist: HashSet<String> = listed.map_err(|e| Error::unavailable("list the tables", e))?.into_iter().collect();
     let (mut tables, mut next) = (BTreeMap::new(), 1);
     for table in &catalogue.tables {
-        let (facts, seen) = Facts::open(table, place, exist.contains(table.name)).await?;
+        let (facts, seen) = Facts::open(table, place, memory, exist.contains(table.name)).await?;
         next = next.max(seen);
         if tables.insert(table.name, Arc::new(facts)).is_some() {
             return Err(Error::new(Kind::Internal, format!("table {} is declared twice", table.name)));
         }
     }
     Ok((tables, next))
-}
-
-/// Puts a recovered frame's rows into the tails, except those that were flushed before the crash.
-fn replay(tables: &BTreeMap<&'static str, Arc<Facts>>, header: &Header, body: &bytes::Bytes) -> Result<()> {
-    let (mut at, mut seq) = (0usize, header.seq);
-    for part in &header.parts {
-        let end = at + usize::try_from(part.bytes).unwrap_or(usize::MAX);
-        let bytes =
-            body.get(at..end).ok_or_else(|| Error::new(Kind::Corrupt, "a frame's parts are longer than its body"))?;
-        let facts = tables.get(part.table.as_str()).ok_or_else(|| {
-            let why = format!(
-                "the log holds rows of table {}, which this program does not declare; start the newer one",
-                part.table
-            );
-            Error::new(Kind::Corrupt, why)
-        })?;
-        if seq >= facts.flushed() {
-            let rows = encode::in_order_of(&ipc::decode(bytes)?, &facts.table.batch_schema())?;
-            let mut one = header.clone();
-            one.seq = seq;
-            publish_pieces(&one, &header.source, [(facts.clone(), rows)]);
-        }
-        at = end;
-        seq += part.rows;
-    }
-    Ok(())
 }
 
 /// Flushes in the background until the store is gone.
@@ -529,5 +518,6 @@ async fn flusher(store: std::sync::Weak<Store>, now: Arc<Notify>) {
     }
 }
 
+mod replay;
 #[cfg(test)]
 mod tests;

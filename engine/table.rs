@@ -104,8 +104,6 @@ impl Column {
 /// A secondary index that maintenance keeps over the flushed fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
-    /// Min and max per zone; for times and other columns that grow with the log.
-    ZoneMap(&'static str),
     /// Exact lookup; for ids.
     BTree(&'static str),
 }
@@ -125,7 +123,7 @@ pub struct Table {
     /// Column that names a replaceable set of rows (a month of one export) within a tenant. A `Replace` mark supersedes
     /// what the set of its tenant held.
     pub set: Option<&'static str>,
-    /// The column that says when the fact happened; pruning and retention go by it.
+    /// The column that says when the fact happened; pruning (by zones of rows) and retention go by it.
     pub time: &'static str,
     /// The column that names the tenant.
     pub tenant: &'static str,

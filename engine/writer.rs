@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use datafusion::execution::memory_pool::MemoryReservation;
 use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::facts::{Facts, encode};
+use crate::fault::{Point, reached};
 use crate::frame::Receipt;
+use crate::memory::Memory;
 use crate::wal::{Header, Key, Log, Part, frame};
 
 /// Frames that may wait beside the byte limit.
@@ -26,7 +29,7 @@ pub const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Keys remembered at most; the oldest go first.
 const KEYS_MAX: usize = 250_000;
 /// What a sender that meets a full queue is asked to wait.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// One part of a frame that waits to be written.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ struct Pending {
     body_crc: u32,
     reply: oneshot::Sender<Result<Receipt>>,
     _room: OwnedSemaphorePermit,
+    _memory: MemoryReservation,
 }
 
 enum Command {
@@ -61,6 +65,7 @@ pub struct Writer {
     commands: mpsc::Sender<Command>,
     room: Arc<Semaphore>,
     queue_bytes_max: usize,
+    memory: Memory,
     next: Arc<AtomicU64>,
 }
 
@@ -75,6 +80,7 @@ pub struct Start {
     /// Held for writing while a group of frames becomes visible, for reading while a question takes its snapshots.
     pub publishing: Arc<RwLock<()>>,
     pub queue_bytes_max: usize,
+    pub memory: Memory,
 }
 
 impl Writer {
@@ -83,7 +89,8 @@ impl Writer {
         let (commands, inbox) = mpsc::channel(FRAMES_WAITING_MAX);
         let next = Arc::new(AtomicU64::new(start.next));
         let room = Arc::new(Semaphore::new(start.queue_bytes_max));
-        let writer = Writer { commands, room, queue_bytes_max: start.queue_bytes_max, next: next.clone() };
+        let writer =
+            Writer { commands, room, queue_bytes_max: start.queue_bytes_max, memory: start.memory, next: next.clone() };
         let mut known = Known::default();
         for key in start.keys {
             known.remember(key);
@@ -128,13 +135,14 @@ impl Writer {
         let full = || Error::new(Kind::Overloaded { retry_after: RETRY_AFTER }, "the write-ahead log's queue is full");
         let permits = u32::try_from(bytes.max(1)).map_err(|_| full())?;
         let room = self.room.clone().try_acquire_many_owned(permits).map_err(|_| full())?;
+        let memory = self.memory.take("the write-ahead log's queue", bytes)?;
         let body = match pieces.as_slice() {
             [one] => one.ipc.clone(),
             many => Bytes::from(many.iter().map(|p| p.ipc.as_ref()).collect::<Vec<_>>().concat()),
         };
         let body_crc = crc32fast::hash(&body);
         let (reply, answer) = oneshot::channel();
-        let pending = Box::new(Pending { source, key, pieces, body, body_crc, reply, _room: room });
+        let pending = Box::new(Pending { source, key, pieces, body, body_crc, reply, _room: room, _memory: memory });
         self.commands.try_send(Command::Append(pending)).map_err(|_| full())?;
         answer
             .await
@@ -260,6 +268,7 @@ impl Task {
                 }
                 return;
             }
+            reached(Point::FrameSynced);
             self.publish(placed);
         }
         for (pending, key) in repeats {
@@ -301,6 +310,7 @@ impl Task {
         for (reply, receipt) in receipts {
             let _ = reply.send(Ok(receipt));
         }
+        reached(Point::FrameAcked);
     }
 
     async fn truncate(&mut self) -> Result<u64> {
@@ -313,11 +323,7 @@ impl Task {
 }
 
 /// Puts a frame's rows into their tables' tails; answers how many.
-pub fn publish_pieces(
-    header: &Header,
-    source: &str,
-    pieces: impl IntoIterator<Item = (Arc<Facts>, RecordBatch)>,
-) -> u64 {
+fn publish_pieces(header: &Header, source: &str, pieces: impl IntoIterator<Item = (Arc<Facts>, RecordBatch)>) -> u64 {
     let mut seq = header.seq;
     for (facts, rows) in pieces {
         let stored = encode::stored(facts.table, &rows, source, header.at_us, seq);

@@ -13,9 +13,6 @@ use beat::Beat;
 
 pub use beat::{BACKOFF_MAX, Count, Sweep};
 
-/// How often the tables are maintained.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
-
 /// The running sweeps. They run until [`Sweeps::stop`].
 pub struct Sweeps {
     scheduler: JobScheduler,
@@ -25,12 +22,12 @@ pub struct Sweeps {
 impl Sweeps {
     /// Starts the sweeps of a store: its tables are maintained, by whichever process holds the lease that the store asks
     /// for. (Due tails are flushed by the store itself: durability does not hang on a scheduler.)
-    pub async fn start(store: Arc<Store>) -> Result<Sweeps> {
+    pub async fn start(store: Arc<Store>, maintain_every: Duration) -> Result<Sweeps> {
         let maintain = move || {
             let store = Arc::clone(&store);
             async move { store.maintain().await }
         };
-        Sweeps::run(vec![Sweep::new("maintain", MAINTAIN_EVERY, maintain)]).await
+        Sweeps::run(vec![Sweep::new("maintain", maintain_every, maintain)]).await
     }
 
     /// Starts any sweeps.

@@ -4,7 +4,7 @@
 //! (`x_parent_charge_id`, `x_allocation_rule`, `x_price_id`, `x_supersedes`, `x_ledger_version`, `x_leaf_hash` …) none
 //! does yet; a nullable column is added in place with the code that writes it.
 
-use engine::{Column, Index, Table, Type};
+use engine::{Column, Table, Type};
 
 use crate::focus::{BILLING_PERIOD, CONTRACT_COMMITMENT, COST_AND_USAGE, INVOICE_DETAIL, table_columns};
 
@@ -87,20 +87,13 @@ const COMMITMENT_COLUMNS: [Column; CONTRACT_COMMITMENT.len() + SIDE.len()] = tab
 const INVOICE_COLUMNS: [Column; INVOICE_DETAIL.len() + SIDE.len()] = table_columns(&INVOICE_DETAIL, &SIDE);
 const PERIOD_COLUMNS: [Column; BILLING_PERIOD.len() + SIDE.len()] = table_columns(&BILLING_PERIOD, &SIDE);
 
-const fn ledger_table(
-    name: &'static str,
-    doc: &'static str,
-    columns: &'static [Column],
-    time: &'static str,
-    indexes: &'static [Index],
-) -> Table {
+const fn ledger_table(name: &'static str, doc: &'static str, columns: &'static [Column], time: &'static str) -> Table {
     Table {
         set: Some(SET),
         time,
         tenant: TENANT,
         source: "x_source",
         ingested_at: "x_ingested_at",
-        indexes,
         ..Table::new(name, doc, columns)
     }
 }
@@ -111,7 +104,6 @@ pub static COST_LINE: Table = ledger_table(
     "Every charge, with the columns of FOCUS Cost and Usage 1.0 to 1.4 and the platform's own (`x_`). The views `CostAndUsage` and `focus_data_table` show it as FOCUS writes it.",
     &COST_LINE_COLUMNS,
     "ChargePeriodStart",
-    &[Index::ZoneMap("ChargePeriodStart")],
 );
 
 /// FOCUS Contract Commitment.
@@ -120,7 +112,6 @@ pub static CONTRACT_COMMITMENT_TABLE: Table = ledger_table(
     "What was committed to in contracts: FOCUS Contract Commitment 1.3 and 1.4. The view `ContractCommitment` shows it as FOCUS writes it.",
     &COMMITMENT_COLUMNS,
     "ContractCommitmentPeriodStart",
-    &[],
 );
 
 /// FOCUS Invoice Detail.
@@ -129,7 +120,6 @@ pub static INVOICE_DETAIL_TABLE: Table = ledger_table(
     "The lines of invoices: FOCUS Invoice Detail 1.4. The view `InvoiceDetail` shows it as FOCUS writes it.",
     &INVOICE_COLUMNS,
     "BillingPeriodStart",
-    &[],
 );
 
 /// FOCUS Billing Period.
@@ -138,7 +128,6 @@ pub static BILLING_PERIOD_TABLE: Table = ledger_table(
     "Which billing periods are open or closed: FOCUS Billing Period 1.4. The view `BillingPeriod` shows it as FOCUS writes it.",
     &PERIOD_COLUMNS,
     "BillingPeriodStart",
-    &[],
 );
 
 /// Every run of every export that was seen, and what became of it.

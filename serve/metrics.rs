@@ -164,6 +164,12 @@ fn store_figures(status: &Status) -> Registry {
     gauge("next_seq", "Place in the log that the next row will get", status.next_seq);
     gauge("queue_bytes", "Bytes of frames that wait for the log", status.queue_bytes as u64);
     gauge("wal_bytes", "Bytes of the write-ahead log when it was last shortened", status.wal_bytes);
+    gauge(
+        "memory_bytes",
+        "Bytes of the memory budget that are taken, Lance's caches aside",
+        status.memory_bytes as u64,
+    );
+    gauge("memory_max_bytes", "The memory budget", status.memory_bytes_max as u64);
     let rows = Counter::<u64>::default();
     rows.inc_by(status.appended_rows);
     registry.register("appended_rows", "Rows acknowledged since the start", rows);

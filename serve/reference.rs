@@ -217,7 +217,6 @@ fn of_table(table: &Table) -> TableEntry {
     columns.push(own(table.ingested_at, Type::Time, "When the row became durable."));
     columns.push(own(SEQ, Type::Int, "The row's place in the log."));
     let index = |index: &Index| match index {
-        Index::ZoneMap(column) => format!("zone map on {column}"),
         Index::BTree(column) => format!("B-tree on {column}"),
     };
     TableEntry {

@@ -222,7 +222,7 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::Arr
 }
 
 /// The `_seq` column of a batch.
-pub(super) fn seqs(rows: &RecordBatch) -> Result<&Int64Array> {
+pub(crate) fn seqs(rows: &RecordBatch) -> Result<&Int64Array> {
     Ok(column(rows, SEQ)?.as_any().downcast_ref::<Int64Array>().expect("_seq is Int64"))
 }
 

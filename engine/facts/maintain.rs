@@ -12,26 +12,23 @@ use lance::dataset::DeleteBuilder;
 use lance::dataset::cleanup::CleanupPolicy;
 use lance::dataset::index::DatasetIndexRemapperOptions;
 use lance::dataset::optimize::{CompactionOptions, commit_compaction, plan_compaction};
-use lance::index::DatasetIndexExt;
-use lance_index::IndexType;
-use lance_index::optimize::OptimizeOptions;
-use lance_index::scalar::{BuiltinIndexType, ScalarIndexParams};
 
 use super::current::{Base, Bound};
 use super::{Facts, lance_error};
 use crate::error::{Error, Kind, Result};
-use crate::table::{Index, OP, SEQ, Type};
+use crate::fault::{Point, reached};
+use crate::table::{OP, SEQ, Type};
 
 /// Fragments smaller than this are joined.
-const FRAGMENT_ROWS: usize = 1 << 20;
+pub(super) const FRAGMENT_ROWS: usize = 1 << 20;
 /// So many small fragments make a compaction worth its writes.
 const SMALL_FRAGMENTS_MIN: usize = 8;
 /// Rows that one compaction reads at most; bounds its memory and its time.
 const COMPACTION_ROWS_MAX: usize = 4 << 20;
+/// What compaction and index building take from the memory budget: batches on their way from old files to new ones.
+pub(super) const REWRITE_BYTES: usize = 32 << 20;
 /// Old versions stay readable for running questions this long.
 const VERSIONS_KEPT: Duration = Duration::from_secs(600);
-/// Indexes are brought up to date when so many fragments lack them.
-const UNINDEXED_FRAGMENTS_MAX: usize = 4;
 /// How often rows past their retention or horizon are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Rows deleted by one predicate.
@@ -68,7 +65,7 @@ impl Facts {
     }
 
     /// Puts a commit of maintenance in place. The caller has the turn to commit, so none came between.
-    fn put_in_place(&self, dataset: Arc<Dataset>) {
+    pub(super) fn put_in_place(&self, dataset: Arc<Dataset>) {
         self.inner.lock().adopt(dataset, vec![], None);
     }
 
@@ -79,6 +76,7 @@ impl Facts {
             .execute()
             .await
             .map_err(|e| self.doubt(&self.doing("delete from"), e))?;
+        reached(Point::DeleteCommitted);
         self.put_in_place(deleted.new_dataset);
         Ok(deleted.num_deleted_rows)
     }
@@ -142,6 +140,7 @@ impl Facts {
         let (seq, us) = (floor.to_string(), until.to_string());
         let noted = dataset.update_config([(FLOOR_SEQ, seq.as_str()), (FLOOR_US, us.as_str())]).await;
         noted.map_err(|e| self.doubt(&self.doing("note the as-of floor of"), e))?;
+        reached(Point::FloorCommitted);
         self.put_in_place(Arc::new(dataset));
         Ok(())
     }
@@ -189,8 +188,11 @@ impl Facts {
             target_rows_per_fragment: FRAGMENT_ROWS,
             max_source_rows: Some(COMPACTION_ROWS_MAX),
             num_threads: Some(1),
+            batch_size: Some(super::scan::BATCH_ROWS),
+            io_buffer_size: Some(super::scan::IO_BUFFER_BYTES),
             ..CompactionOptions::default()
         };
+        let _memory = self.memory.take("compaction", REWRITE_BYTES)?;
         let doing = || self.doing("compact");
         let plan = plan_compaction(&dataset, &options).await.map_err(lance_error(doing()))?;
         let mut rewritten = Vec::with_capacity(plan.num_tasks());
@@ -200,49 +202,14 @@ impl Facts {
         if rewritten.is_empty() {
             return Ok(());
         }
+        reached(Point::CompactionRewritten);
         let _turn = self.turn_to_commit().await?;
         let mut dataset = self.snapshot().dataset.as_ref().clone();
         let remap = Arc::new(DatasetIndexRemapperOptions::default());
         let committed = commit_compaction(&mut dataset, rewritten, remap, &options).await;
         committed.map_err(|e| self.doubt(&doing(), e))?;
+        reached(Point::CompactionCommitted);
         self.put_in_place(Arc::new(dataset));
-        Ok(())
-    }
-
-    /// Builds the declared indexes, and brings them up to date when enough fragments lack them.
-    async fn index(&self) -> Result<()> {
-        if self.table.indexes.is_empty() {
-            return Ok(());
-        }
-        let doing = || self.doing("index");
-        let _turn = self.turn_to_commit().await?;
-        let mut dataset = self.snapshot().dataset.as_ref().clone();
-        let before = dataset.version_id();
-        let built = dataset.load_indices().await.map_err(lance_error(doing()))?;
-        for index in self.table.indexes {
-            let (column, kind, builtin, suffix) = match index {
-                Index::ZoneMap(column) => (*column, IndexType::ZoneMap, BuiltinIndexType::ZoneMap, "zonemap"),
-                Index::BTree(column) => (*column, IndexType::BTree, BuiltinIndexType::BTree, "btree"),
-            };
-            let name = format!("{column}_{suffix}");
-            let covered: Vec<_> = built.iter().filter(|i| i.name == name).collect();
-            if covered.is_empty() {
-                let params = ScalarIndexParams::for_builtin(builtin);
-                let made = dataset.create_index(&[column], kind, Some(name), &params, false).await;
-                made.map_err(|e| self.doubt(&doing(), e))?;
-                continue;
-            }
-            let indexed: usize =
-                covered.iter().filter_map(|i| i.fragment_bitmap.as_ref()).map(|b| b.len() as usize).sum();
-            if dataset.count_fragments().saturating_sub(indexed) > UNINDEXED_FRAGMENTS_MAX {
-                let mut options = OptimizeOptions::default();
-                options.index_names = Some(vec![name]);
-                dataset.optimize_indices(&options).await.map_err(|e| self.doubt(&doing(), e))?;
-            }
-        }
-        if dataset.version_id() != before {
-            self.put_in_place(Arc::new(dataset));
-        }
         Ok(())
     }
 
@@ -259,7 +226,9 @@ impl Facts {
             ..CleanupPolicy::default()
         };
         if marked > 0 {
+            reached(Point::CleanBegun);
             dataset.cleanup_with_policy(policy).await.map_err(lance_error(self.doing("clean")))?;
+            reached(Point::CleanDone);
         }
         Ok(())
     }

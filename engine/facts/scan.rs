@@ -1,59 +1,83 @@
-//! The physical scan of one table: flushed fragments as N partitions and the tail as one more, the scope and the
-//! currentness of rows applied inside, below every filter of the user.
+//! The physical scan of one table: flushed fragments as N partitions and the tail as one more; the scope, the
+//! currentness of rows and the asker's filters applied inside, in this order.
+
+mod filter;
+mod fragment;
+mod reader;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, ident, lit};
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::{StreamExt, TryStreamExt, stream};
-use lance::dataset::fragment::FileFragment;
+use futures::{StreamExt, TryStreamExt};
 use lance_table::format::Fragment;
 
 use super::Snapshot;
 use super::current::{Bound, Visible};
 use crate::scope::{Scope, Tenants};
+use filter::Filters;
+use reader::Reader;
 
 /// Rows of a batch that a scan hands up.
-const BATCH_ROWS: usize = 8_192;
+pub const BATCH_ROWS: usize = 8_192;
 /// Bytes that Lance may read ahead for one partition.
-const IO_BUFFER_BYTES: u64 = 32 << 20;
+pub const IO_BUFFER_BYTES: u64 = 32 << 20;
 
 /// A scan of one table under one scope.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FactScan {
     snapshot: Snapshot,
     scope: Scope,
     bound: Bound,
     schema: SchemaRef,
-    filter: Option<Expr>,
+    filters: Filters,
+    /// An indexed column, and the part of the filters that its index answers.
+    needle: Option<(&'static str, Expr)>,
+    /// The question wants the latest (or else the earliest) rows, and may stop early.
+    latest_first: Option<bool>,
     groups: Vec<Vec<Fragment>>,
     visible: Arc<tokio::sync::OnceCell<Visible>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
+/// What a scan reads.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The columns, in their order.
+    pub schema: SchemaRef,
+    /// Filters over columns of the table, by name.
+    pub filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// An indexed column, and the part of the filters that its index answers.
+    pub needle: Option<(&'static str, Expr)>,
+    /// Partitions at most, the tail aside.
+    pub partitions: usize,
+}
+
 impl FactScan {
-    /// Scans `snapshot` for the columns of `schema`. `filter` holds only predicates that cannot raise an error: it runs
-    /// beside the scope, on rows of every tenant.
-    pub fn new(
-        snapshot: Snapshot,
-        scope: Scope,
-        bound: Bound,
-        schema: SchemaRef,
-        filter: Option<Expr>,
-        partitions: usize,
-    ) -> Self {
-        let groups = group(snapshot.dataset.get_fragments(), partitions);
+    /// Scans `snapshot` as `scope` sees it, looking back to `bound`.
+    pub fn new(snapshot: Snapshot, scope: Scope, bound: Bound, wanted: Wanted) -> Self {
+        let Wanted { schema, filters, needle, partitions } = wanted;
+        // An index is asked once for all fragments.
+        let partitions = if needle.is_some() { 1 } else { partitions };
+        let groups = group(&snapshot, partitions);
         let count = groups.len() + usize::from(!snapshot.tail.is_empty());
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
@@ -61,12 +85,15 @@ impl FactScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
+        let filters = Filters { table: snapshot.table, tenants: scope.tenants.clone(), asked: filters };
         FactScan {
             snapshot,
             scope,
             bound,
             schema,
-            filter,
+            filters,
+            needle,
+            latest_first: None,
             groups,
             visible: Arc::default(),
             properties: Arc::new(properties),
@@ -79,22 +106,34 @@ impl FactScan {
         &self.scope
     }
 
+    /// The number of rows, where counting needs no look at them.
+    fn known_rows(&self) -> Option<usize> {
+        let counted = self.scope.tenants == Tenants::All
+            && !self.snapshot.table.supersedes()
+            && matches!(self.bound, Bound::Now)
+            && self.filters.asked.is_empty();
+        let flushed = self.groups.iter().flatten().map(Fragment::num_rows);
+        let tail = self.snapshot.tail.iter().map(|chunk| Some(chunk.rows.num_rows()));
+        counted.then(|| flushed.chain(tail).sum::<Option<usize>>()).flatten()
+    }
+
     fn reader(&self) -> Reader {
         Reader {
             snapshot: self.snapshot.clone(),
-            tenants: self.scope.tenants.clone(),
             bound: self.bound,
             schema: self.schema.clone(),
-            filter: self.filter.clone(),
+            filters: self.filters.clone(),
+            needle: self.needle.clone(),
+            latest_first: self.latest_first,
             visible: self.visible.clone(),
         }
     }
 }
 
 /// Spreads fragments over at most `partitions` groups of about the same number of rows, in order.
-fn group(fragments: Vec<FileFragment>, partitions: usize) -> Vec<Vec<Fragment>> {
+fn group(snapshot: &Snapshot, partitions: usize) -> Vec<Vec<Fragment>> {
     let rows = |f: &Fragment| f.physical_rows.unwrap_or(1).max(1);
-    let fragments: Vec<Fragment> = fragments.into_iter().map(|f| f.metadata().clone()).collect();
+    let fragments: Vec<Fragment> = snapshot.dataset.fragments().iter().cloned().collect();
     let total: usize = fragments.iter().map(rows).sum();
     let each = total.div_ceil(partitions.max(1)).max(1);
     let mut groups: Vec<Vec<Fragment>> = Vec::new();
@@ -110,6 +149,19 @@ fn group(fragments: Vec<FileFragment>, partitions: usize) -> Vec<Vec<Fragment>> 
     groups
 }
 
+/// The same fragments dealt out in turn, the newest first: each partition soon meets the latest rows.
+fn deal(groups: &[Vec<Fragment>], latest_first: bool) -> Vec<Vec<Fragment>> {
+    let mut fragments: Vec<Fragment> = groups.iter().flatten().cloned().collect();
+    if latest_first {
+        fragments.reverse();
+    }
+    let mut dealt = vec![Vec::new(); groups.len()];
+    for (at, fragment) in fragments.into_iter().enumerate() {
+        dealt[at % groups.len()].push(fragment);
+    }
+    dealt
+}
+
 impl DisplayAs for FactScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<&str> = self.schema.fields().iter().map(|c| c.name().as_str()).collect();
@@ -118,10 +170,16 @@ impl DisplayAs for FactScan {
             Tenants::All => write!(f, ", scope=all tenants")?,
             Tenants::One(tenant) => write!(f, ", scope={tenant}")?,
         }
-        match &self.filter {
-            Some(filter) => write!(f, ", pruned by {filter}"),
-            None => Ok(()),
+        if let Some((_, needle)) = &self.needle {
+            write!(f, ", looked up by {needle}")?;
         }
+        if let Some(latest) = self.latest_first {
+            write!(f, ", {} first", if latest { "latest" } else { "earliest" })?;
+        }
+        for filter in &self.filters.asked {
+            write!(f, ", where {filter}")?;
+        }
+        Ok(())
     }
 }
 
@@ -146,6 +204,48 @@ impl ExecutionPlan for FactScan {
         Some(self.metrics.clone_inner())
     }
 
+    fn partition_statistics(&self, partition: Option<usize>) -> DfResult<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        if let Some(rows) = self.known_rows().filter(|_| partition.is_none()) {
+            statistics.num_rows = Precision::Exact(rows);
+        }
+        Ok(Arc::new(statistics))
+    }
+
+    /// Takes what a TopK or a join above finds out while it runs. They keep their own filter: ours only spares rows.
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> DfResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let answers = vec![PushedDown::No; result.parent_filters.len()];
+        let propagation = FilterPushdownPropagation::with_parent_pushdown_result(answers);
+        let mut growing = result.parent_filters.into_iter().map(|offer| offer.filter).filter(is_dynamic_physical_expr);
+        let Some(first) = growing.next() else { return Ok(propagation) };
+        let mut scan = self.clone();
+        scan.filters.asked.push(first);
+        scan.filters.asked.extend(growing);
+        Ok(propagation.with_updated_node(Arc::new(scan)))
+    }
+
+    /// A question for the latest rows meets them first, and a TopK above soon needs no others.
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> DfResult<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let first = order.first().and_then(|first| first.expr.downcast_ref::<Column>().map(|column| (column, first)));
+        match first {
+            Some((column, first)) if column.name() == self.snapshot.table.time && self.needle.is_none() => {
+                let latest_first = first.options.descending;
+                let groups = deal(&self.groups, latest_first);
+                let scan = FactScan { latest_first: Some(latest_first), groups, ..self.clone() };
+                Ok(SortOrderPushdownResult::Inexact { inner: Arc::new(scan) })
+            }
+            _ => Ok(SortOrderPushdownResult::Unsupported),
+        }
+    }
+
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let reader = self.reader();
@@ -158,104 +258,6 @@ impl ExecutionPlan for FactScan {
     }
 }
 
-/// What one partition needs to read, apart from the plan it came from.
-struct Reader {
-    snapshot: Snapshot,
-    tenants: Tenants,
-    bound: Bound,
-    schema: SchemaRef,
-    filter: Option<Expr>,
-    visible: Arc<tokio::sync::OnceCell<Visible>>,
-}
-
 fn outside(e: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
     DataFusionError::External(Box::new(e))
-}
-
-impl Reader {
-    async fn visible(&self) -> DfResult<&Visible> {
-        self.visible.get_or_try_init(|| Visible::of(&self.snapshot, self.bound)).await.map_err(outside)
-    }
-
-    fn fragments(self, group: Vec<Fragment>) -> impl futures::Stream<Item = DfResult<RecordBatch>> + Send {
-        stream::once(async move {
-            let visible = self.visible().await?;
-            let table = self.snapshot.table;
-            let mut names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
-            names.extend(visible.columns());
-            names.sort_unstable();
-            names.dedup();
-            if names.is_empty() {
-                names.push(crate::table::SEQ); // Lance scans at least one column; `_seq` is the cheapest.
-            }
-            let mut scan = self.snapshot.dataset.scan();
-            scan.with_fragments(group).scan_in_order(false).batch_size(BATCH_ROWS).io_buffer_size(IO_BUFFER_BYTES);
-            scan.project(&names).map_err(outside)?;
-            let scope = match &self.tenants {
-                Tenants::All => None,
-                Tenants::One(tenant) => Some(ident(table.tenant).eq(lit(tenant.as_ref()))),
-            };
-            let filter = scope.into_iter().chain(visible.filter()).chain(self.filter.clone()).reduce(Expr::and);
-            if let Some(filter) = filter {
-                scan.filter_expr(filter);
-            }
-            let rows = scan.try_into_stream().await.map_err(outside)?;
-            Ok::<_, DataFusionError>(rows.map_err(outside).and_then(move |batch| {
-                let shown = self.visible.get().expect("set before the scan began").rows(batch).map_err(outside);
-                futures::future::ready(shown.and_then(|batch| self.shape(&batch)))
-            }))
-        })
-        .try_flatten()
-        .try_filter(|batch| futures::future::ready(batch.num_rows() > 0))
-    }
-
-    fn tail(self) -> impl futures::Stream<Item = DfResult<RecordBatch>> + Send {
-        stream::once(async move {
-            let visible = self.visible().await?;
-            let mut shown = Vec::new();
-            for chunk in &self.snapshot.tail {
-                let mine = self.mine(&chunk.rows)?;
-                let batch = visible.rows(mine).map_err(outside)?;
-                let batch = self.shape(&batch)?;
-                let slices = (0..batch.num_rows()).step_by(BATCH_ROWS);
-                shown.extend(slices.map(|at| Ok(batch.slice(at, BATCH_ROWS.min(batch.num_rows() - at)))));
-            }
-            Ok::<_, DataFusionError>(stream::iter(shown))
-        })
-        .try_flatten()
-    }
-
-    /// The rows of the scope's tenant.
-    fn mine(&self, rows: &RecordBatch) -> DfResult<RecordBatch> {
-        let Tenants::One(tenant) = &self.tenants else { return Ok(rows.clone()) };
-        let name = self.snapshot.table.tenant;
-        let column = rows.column_by_name(name).expect("every row names its tenant");
-        let dictionary = column.as_dictionary::<Int32Type>();
-        let values = dictionary.values().as_string::<i32>();
-        let wanted: Vec<bool> =
-            (0..values.len()).map(|i| values.is_valid(i) && values.value(i) == tenant.as_ref()).collect();
-        let keep: BooleanArray =
-            dictionary.keys().iter().map(|k| Some(k.is_some_and(|k| wanted[k as usize]))).collect();
-        Ok(filter_record_batch(rows, &keep)?)
-    }
-
-    /// The asked columns in their order and types. Lance may hand a dictionary column back with other keys.
-    fn shape(&self, rows: &RecordBatch) -> DfResult<RecordBatch> {
-        let columns: DfResult<Vec<ArrayRef>> = self
-            .schema
-            .fields()
-            .iter()
-            .map(|field| {
-                let column = rows.column_by_name(field.name());
-                let column =
-                    column.ok_or_else(|| DataFusionError::Internal(format!("a scan lost {}", field.name())))?;
-                match column.data_type() == field.data_type() {
-                    true => Ok(column.clone()),
-                    false => Ok(cast(column, field.data_type() as &DataType)?),
-                }
-            })
-            .collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns?, &options)?)
-    }
 }

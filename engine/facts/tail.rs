@@ -1,15 +1,17 @@
 //! Rows that are durable in the log and not yet in Lance. They are visible at once.
 //!
 //! Small frames are joined as they come (each chunk at least twice as large as the next), so that a query never meets
-//! ten thousand batches of one row, and joining stays linear-logarithmic.
+//! ten thousand batches of one row, and joining stays linear-logarithmic. Frames of a batch processor's size are left as
+//! they are: joining those copied every row several times and was the largest part of an append.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use datafusion::execution::memory_pool::MemoryReservation;
 
-/// Chunks are not joined beyond this.
-const CHUNK_ROWS: usize = 32_768;
+/// A chunk of so many rows is not joined to others.
+const CHUNK_ROWS: usize = 256;
 
 /// Rows that follow each other in the log, of the stored schema.
 #[derive(Debug)]
@@ -26,28 +28,39 @@ pub struct Chunk {
 }
 
 /// The tail of one table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tail {
     chunks: Vec<Arc<Chunk>>,
+    rows: usize,
+    account: MemoryReservation,
 }
 
 impl Tail {
+    /// An empty tail. Its rows are durable, so its account always grows; whoever takes new work looks at the budget.
+    pub fn new(account: MemoryReservation) -> Tail {
+        Tail { chunks: Vec::new(), rows: 0, account }
+    }
+
     /// Adds rows behind all others.
     pub fn push(&mut self, rows: RecordBatch, first: u64, at_us: i64) {
         let next = first + rows.num_rows() as u64;
         let bytes = rows.get_array_memory_size();
+        self.rows += rows.num_rows();
+        let mut all_bytes = self.bytes() + bytes;
         self.chunks.push(Arc::new(Chunk { rows, first, next, oldest_us: at_us, bytes }));
         while let [.., a, b] = self.chunks.as_slice() {
             let (rows_a, rows_b) = (a.rows.num_rows(), b.rows.num_rows());
-            if rows_a > 2 * rows_b || rows_a + rows_b > CHUNK_ROWS {
+            if rows_a > 2 * rows_b || rows_a >= CHUNK_ROWS || rows_b >= CHUNK_ROWS {
                 break;
             }
             let Ok(rows) = concat_batches(&a.rows.schema(), [&a.rows, &b.rows]) else { break };
             let bytes = rows.get_array_memory_size();
+            all_bytes = all_bytes + bytes - a.bytes - b.bytes;
             let joined = Arc::new(Chunk { rows, first: a.first, next: b.next, oldest_us: a.oldest_us, bytes });
             self.chunks.truncate(self.chunks.len() - 2);
             self.chunks.push(joined);
         }
+        self.account.resize(all_bytes);
     }
 
     /// Forgets chunks that end before `seq`. A flush takes whole chunks, so none is cut.
@@ -68,6 +81,8 @@ impl Tail {
             }
             true
         });
+        self.rows = self.chunks.iter().map(|c| c.rows.num_rows()).sum();
+        self.account.resize(self.chunks.iter().map(|c| c.bytes).sum());
     }
 
     /// The chunks in log order.
@@ -87,11 +102,11 @@ impl Tail {
 
     /// Rows in the tail.
     pub fn rows(&self) -> usize {
-        self.chunks.iter().map(|c| c.rows.num_rows()).sum()
+        self.rows
     }
 
     /// Bytes of its arrays.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(|c| c.bytes).sum()
+        self.account.size()
     }
 }

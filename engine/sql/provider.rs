@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Column, DFSchema};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr::InList;
@@ -19,9 +20,10 @@ use datafusion::scalar::ScalarValue;
 
 use crate::facts::Snapshot;
 use crate::facts::current::Bound;
-use crate::facts::scan::FactScan;
+use crate::facts::scan::{FactScan, Wanted};
 use crate::scope::Scope;
 use crate::state::{State, StateTable};
+use crate::table::Index;
 
 /// A table of facts under one scope.
 #[derive(Debug)]
@@ -51,9 +53,9 @@ impl TableProvider for FactProvider {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
-        let verdict = |filter: &&Expr| match prunable(filter) {
-            Some(_) => TableProviderFilterPushDown::Inexact,
-            None => TableProviderFilterPushDown::Unsupported,
+        let verdict = |filter: &&Expr| match evaluable(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(verdict).collect())
     }
@@ -69,52 +71,77 @@ impl TableProvider for FactProvider {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => self.schema.clone(),
         };
-        let filter = filters.iter().filter_map(prunable).reduce(Expr::and);
-        let partitions = session.config().target_partitions();
-        Ok(Arc::new(FactScan::new(self.snapshot.clone(), self.scope.clone(), self.bound, schema, filter, partitions)))
+        let table = DFSchema::try_from(self.schema.clone())?;
+        let physical = |filter: &Expr| session.create_physical_expr(unqualified(filter.clone())?, &table);
+        let wanted = Wanted {
+            schema,
+            filters: filters.iter().map(physical).collect::<DfResult<_>>()?,
+            needle: filters.iter().find_map(|filter| self.needle(filter)),
+            partitions: session.config().target_partitions(),
+        };
+        Ok(Arc::new(FactScan::new(self.snapshot.clone(), self.scope.clone(), self.bound, wanted)))
     }
 }
 
-/// Operators that compare a column with a constant and cannot fail.
-const COMPARISONS: &[Operator] =
-    &[Operator::Eq, Operator::NotEq, Operator::Lt, Operator::LtEq, Operator::Gt, Operator::GtEq];
-
-/// The filter in the form that may run beside the scope, on rows of every tenant: comparisons of a column with constants
-/// and what AND, OR and NOT make of them. Nothing in it can raise an error that would tell of another tenant's rows.
-fn prunable(filter: &Expr) -> Option<Expr> {
-    match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
-            Some(binary(prunable(left)?, *op, prunable(right)?))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if COMPARISONS.contains(op) => match (&**left, &**right) {
-            (Expr::Column(column), Expr::Literal(value, _)) => Some(binary(bare(column), *op, constant(value)?)),
-            (Expr::Literal(value, _), Expr::Column(column)) => Some(binary(bare(column), op.swap()?, constant(value)?)),
-            _ => None,
-        },
-        Expr::Not(inner) => Some(Expr::Not(Box::new(prunable(inner)?))),
-        Expr::IsNull(inner) => column_of(inner).map(|c| bare(c).is_null()),
-        Expr::IsNotNull(inner) => column_of(inner).map(|c| bare(c).is_not_null()),
-        Expr::InList(InList { expr, list, negated }) => {
-            let column = column_of(expr)?;
-            let constants = list.iter().map(|e| match e {
-                Expr::Literal(value, _) => constant(value),
+impl FactProvider {
+    /// The filter as Lance's index takes it, if it looks an indexed id up.
+    fn needle(&self, filter: &Expr) -> Option<(&'static str, Expr)> {
+        match filter {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+                let (column, either) = self.needle(left)?;
+                let (_, or) = self.needle(right).filter(|(other, _)| *other == column)?;
+                Some((column, either.or(or)))
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (&**left, &**right) {
+                (Expr::Column(column), Expr::Literal(value, _)) | (Expr::Literal(value, _), Expr::Column(column)) => {
+                    Some((self.indexed(column)?, bare(column).eq(constant(value)?)))
+                }
                 _ => None,
-            });
-            Some(bare(column).in_list(constants.collect::<Option<Vec<_>>>()?, *negated))
+            },
+            Expr::InList(InList { expr, list, negated: false }) => match &**expr {
+                Expr::Column(column) => {
+                    let constants = list.iter().map(|e| match e {
+                        Expr::Literal(value, _) => constant(value),
+                        _ => None,
+                    });
+                    let constants = constants.collect::<Option<Vec<_>>>()?;
+                    Some((self.indexed(column)?, bare(column).in_list(constants, false)))
+                }
+                _ => None,
+            },
+            _ => None,
         }
-        _ => None,
+    }
+
+    fn indexed(&self, column: &Column) -> Option<&'static str> {
+        let mut indexed = self.snapshot.table.indexes.iter().map(|Index::BTree(name)| *name);
+        indexed.find(|name| *name == column.name)
     }
 }
 
-fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
-    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+/// Whether a filter depends on a row of this table alone.
+fn evaluable(filter: &Expr) -> bool {
+    let outside = |expr: &Expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::OuterReferenceColumn(..)
+                | Expr::Placeholder(_)
+                | Expr::Unnest(_)
+        ))
+    };
+    !filter.is_volatile() && !filter.exists(outside).unwrap_or(true)
 }
 
-fn column_of(expr: &Expr) -> Option<&Column> {
-    match expr {
-        Expr::Column(column) => Some(column),
-        _ => None,
-    }
+fn unqualified(filter: Expr) -> DfResult<Expr> {
+    let bare_column = |expr| match expr {
+        Expr::Column(column) => Ok(Transformed::yes(bare(&column))),
+        other => Ok(Transformed::no(other)),
+    };
+    filter.transform(bare_column).data()
 }
 
 fn bare(column: &Column) -> Expr {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::physical_plan::execute_stream;
@@ -18,6 +17,7 @@ use super::names::Names;
 use super::{guard, install};
 use crate::error::{Error, Kind, Result};
 use crate::facts::Snapshot;
+use crate::memory::Memory;
 use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::state::State;
@@ -62,10 +62,10 @@ pub fn names(catalogue: &Catalogue) -> Names {
 
 impl Asking {
     /// Prepares for the catalogue; spill files go under the data directory.
-    pub fn new(settings: &Settings, catalogue: &Catalogue) -> Result<Asking> {
+    pub fn new(settings: &Settings, catalogue: &Catalogue, memory: &Memory) -> Result<Asking> {
         let spill = settings.data.join("spill");
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(settings.query_memory_bytes_max)))
+            .with_memory_pool(memory.pool())
             .with_disk_manager_builder(
                 DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill])),
             )

@@ -12,7 +12,7 @@ use crate::ports::NoRedaction;
 use crate::table::{Column, Index, Type};
 
 static EVENT: Table = Table {
-    indexes: &[Index::ZoneMap("time"), Index::BTree("trace")],
+    indexes: &[Index::BTree("trace")],
     ..Table::new(
         "event",
         "Things that happened.",
@@ -428,9 +428,11 @@ async fn a_commit_that_arrived_although_it_failed_is_not_repeated() {
     for name in ["event", "thing"] {
         // The flush of another handle on the same rows is what a lost answer leaves behind.
         let facts = store.facts(name).unwrap();
-        let twin = Facts::open(facts.table, &store.place, true).await.unwrap().0;
+        let twin = Facts::open(facts.table, &store.place, &store.memory, true).await.unwrap().0;
         for chunk in facts.snapshot().tail {
-            twin.publish(chunk.rows.clone(), chunk.first, chunk.oldest_us);
+            for (row, seq) in crate::facts::current::seqs(&chunk.rows).unwrap().values().iter().enumerate() {
+                twin.publish(chunk.rows.slice(row, 1), *seq as u64, chunk.oldest_us);
+            }
         }
         twin.flush().await.unwrap();
         facts.doubt("flush", lance::Error::io("the answer was lost"));

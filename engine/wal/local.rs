@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Recovered;
 use super::frame::{self, Key};
 use crate::error::{Error, Kind, Result};
+use crate::fault::{Point, reached};
 
 /// A segment is closed when it has grown to this.
 const SEGMENT_BYTES: u64 = 16 << 20;
@@ -116,9 +117,11 @@ impl LocalLog {
             let segment = &self.closed[at_index];
             if !segment.keys.is_empty() {
                 keep_keys(segment).map_err(at)?;
+                reached(Point::LogKeysKept);
             }
             fs::remove_file(&segment.path).map_err(at)?;
             self.closed.remove(at_index);
+            reached(Point::LogSegmentRemoved);
         }
         Ok(())
     }
@@ -147,6 +150,7 @@ fn create(dir: &Path, first: u64) -> io::Result<(Segment, File)> {
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     file.sync_all()?;
     sync_dir(dir)?;
+    reached(Point::LogSegmentCreated);
     Ok((Segment { path, bytes: 0, next: 0, keys: Vec::new() }, file))
 }
 
@@ -157,6 +161,7 @@ fn write_durably(mut file: &File, start: u64, frames: &[Bytes]) -> io::Result<u6
         file.write_all(frame)?;
         bytes += frame.len() as u64;
     }
+    reached(Point::FrameWritten);
     file.sync_data()?;
     Ok(bytes)
 }
@@ -253,7 +258,8 @@ mod tests {
         log.write(1, 2, vec![frame_at(1)], vec![]).await.unwrap();
         // A file that can be read only fails to be written and to be cut.
         let (segment, _) = log.open.take().unwrap();
-        log.open = Some((Segment { next: 2, ..segment }, File::open(dir.path().join(format!("{:020}.wal", 1))).unwrap()));
+        log.open =
+            Some((Segment { next: 2, ..segment }, File::open(dir.path().join(format!("{:020}.wal", 1))).unwrap()));
         assert!(log.write(2, 3, vec![frame_at(2)], vec![]).await.is_err());
         let refused = log.write(3, 4, vec![frame_at(3)], vec![]).await.unwrap_err();
         assert!(refused.to_string().contains("restart"), "{refused}");

@@ -15,6 +15,7 @@ use super::Recovered;
 use super::frame::{self, Key};
 use super::local::{format_keys, parse_keys};
 use crate::error::{Error, Kind, Result};
+use crate::fault::{Point, reached};
 use crate::place::Place;
 
 #[derive(Debug)]
@@ -148,6 +149,7 @@ impl ObjectLog {
             let path = self.root.clone().join(format!("{:020}-{:020}.keys", self.epoch, first.seq));
             let put = self.store.put(&path, PutPayload::from(format_keys(&keys))).await;
             put.map_err(unavailable("keep the keys of the log"))?;
+            reached(Point::LogKeysKept);
         }
         // One at a time, so that after an error the others are still known.
         while let Some(at) = self.objects.iter().position(done) {
@@ -157,6 +159,7 @@ impl ObjectLog {
                 self.store.delete(&object.path).await.map_err(unavailable("truncate the log"))?;
             }
             self.objects.remove(at);
+            reached(Point::LogSegmentRemoved);
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ const COLUMNS: [Column; OWN_COLUMNS.len() + PROMOTIONS.len() + 1 + SHARED_COLUMN
 
 /// Log records.
 pub static OTEL_LOG: Table = Table {
-    indexes: &[Index::ZoneMap("time"), Index::BTree("trace_id")],
+    indexes: &[Index::BTree("trace_id")],
     retention_days: Some(30),
     ..Table::new("otel_log", "OpenTelemetry log records and events, one row each.", &COLUMNS)
 };

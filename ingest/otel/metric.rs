@@ -1,7 +1,7 @@
 //! `otel_metric`: one row per data point, of every kind of metric.
 
 use engine::arrow::array::ArrayRef;
-use engine::{Column, Index, Table};
+use engine::{Column, Table};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -55,7 +55,6 @@ const NO_RECORDED_VALUE: u32 = 1;
 
 /// Metric data points.
 pub static OTEL_METRIC: Table = Table {
-    indexes: &[Index::ZoneMap("time")],
     retention_days: Some(90),
     ..Table::new("otel_metric", "OpenTelemetry metrics, one row per data point.", &COLUMNS)
 };

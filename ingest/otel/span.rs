@@ -119,7 +119,7 @@ const COLUMNS: [Column; OWN_COLUMNS.len() + PROMOTIONS.len() + 1 + SHARED_COLUMN
 
 /// Spans.
 pub static OTEL_SPAN: Table = Table {
-    indexes: &[Index::ZoneMap("time"), Index::BTree("trace_id")],
+    indexes: &[Index::BTree("trace_id")],
     retention_days: Some(30),
     ..Table::new("otel_span", "OpenTelemetry spans, one row each.", &COLUMNS)
 };

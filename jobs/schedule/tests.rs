@@ -49,7 +49,7 @@ async fn stopped_sweeps_let_their_store_go() {
     let data = tempfile::tempdir().unwrap();
     let ports = Ports { clock: Arc::new(WallClock), redactor: Arc::new(NoRedaction) };
     let store = Store::open(Settings::new(data.path()), Catalogue::default(), ports).await.unwrap();
-    let sweeps = Sweeps::start(Arc::clone(&store)).await.unwrap();
+    let sweeps = Sweeps::start(Arc::clone(&store), Duration::from_secs(60)).await.unwrap();
     assert_eq!(sweeps.counts().len(), 1);
     sweeps.stop().await;
     store.close().await.unwrap();

@@ -32,9 +32,9 @@ pub struct Place {
     /// Flush a table when it holds this many rows in memory.
     #[arg(long, value_name = "ROWS", default_value_t = 131_072, env = "STELLWERK_FLUSH_ROWS")]
     flush_rows: usize,
-    /// Memory of all questions together: 512MiB, 4GiB; beyond it they spill to disk.
-    #[arg(long, value_name = "SIZE", default_value = "512MiB", env = "STELLWERK_QUERY_MEMORY", value_parser = bytes)]
-    query_memory: usize,
+    /// Memory of everything together: 512MiB, 4GiB. Beyond it questions spill to disk and writers are told to come back.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", env = "STELLWERK_MEMORY", value_parser = bytes)]
+    memory: usize,
     /// How long superseded rows stay readable by as_of(): 12h, 7d.
     #[arg(long, value_name = "TIME", default_value = "7d", env = "STELLWERK_AS_OF_HORIZON", value_parser = duration)]
     as_of_horizon: Duration,
@@ -56,7 +56,7 @@ impl Place {
             state: self.state.clone(),
             flush_rows: self.flush_rows,
             flush_after: self.flush_after,
-            query_memory_bytes_max: self.query_memory,
+            memory_bytes_max: self.memory,
             as_of_horizon: self.as_of_horizon,
             ..Settings::new(&self.data)
         }

@@ -49,6 +49,12 @@ pub struct Serve {
     /// How long running requests may take to end when the server stops.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration, env = "STELLWERK_GRACE")]
     grace: Duration,
+    /// How often tables are maintained: rows past their retention, compaction, indexes, old files.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, env = "STELLWERK_MAINTAIN_EVERY")]
+    maintain_every: Duration,
+    /// For trials of faults: end by SIGKILL at a named point, POINT[:NTH[:DELAY_MS]].
+    #[arg(long, value_name = "POINT", env = "STELLWERK_FAIL_AT", hide = true)]
+    fail_at: Option<String>,
     #[command(flatten)]
     place: Place,
 }
@@ -69,6 +75,7 @@ impl Serve {
                 "--auth none is for loopback only, and {open} is not: others would reach every tenant's rows"
             )));
         }
+        self.fail_at.as_deref().map_or(Ok(()), engine::fault::arm)?;
         let mut signals = Signals::new()?;
         let house = tokio::select! {
             opened = wire::open(self.place.settings()) => opened?,
@@ -119,7 +126,7 @@ impl Serve {
             }
         }
         let socket = control::serve(house, data, &doors)?;
-        let sweeps = Sweeps::start(Arc::clone(&house.store)).await?;
+        let sweeps = Sweeps::start(Arc::clone(&house.store), self.maintain_every).await?;
         self.announce(&bound, key.as_ref(), data);
         Ok(Some(Running { doors, socket, sweeps }))
     }

@@ -1,0 +1,115 @@
+//! What a scan filters by. The tenant comes first, then which rows are current, and only on those rows what the asker
+//! wrote: nothing that it does, not even an error, can tell of another tenant's rows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::{Int32Type, Schema, SchemaRef};
+use datafusion::error::Result as DfResult;
+use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+
+use super::outside;
+use crate::facts::current::Visible;
+use crate::facts::zones::Zones;
+use crate::scope::Tenants;
+use crate::table::Table;
+
+/// The filters of one scan.
+#[derive(Debug, Clone)]
+pub struct Filters {
+    pub table: &'static Table,
+    pub tenants: Tenants,
+    /// What the asker wrote, and what a TopK or a join above has found so far, over columns of the table by name.
+    pub asked: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+impl Filters {
+    /// Columns that [`Filters::rows`] reads, beside those of `visible`.
+    pub fn columns(&self) -> BTreeSet<String> {
+        let asked = self.asked.iter().flat_map(collect_columns).map(|column| column.name().to_owned());
+        let tenant = (self.tenants != Tenants::All).then(|| self.table.tenant.to_owned());
+        asked.chain(tenant).collect()
+    }
+
+    /// The tenant as a predicate that Lance evaluates, too.
+    pub fn tenant(&self) -> Option<Expr> {
+        match &self.tenants {
+            Tenants::All => None,
+            Tenants::One(tenant) => Some(ident(self.table.tenant).eq(lit(tenant.as_ref()))),
+        }
+    }
+
+    /// What the asker wrote, over the columns of `schema`.
+    pub fn bind(&self, schema: &Schema) -> DfResult<Option<Arc<dyn PhysicalExpr>>> {
+        if self.asked.is_empty() {
+            return Ok(None);
+        }
+        reassign_expr_columns(conjunction(self.asked.iter().cloned()), schema).map(Some)
+    }
+
+    /// The rows of a batch that the scan shows. `bound` comes from [`Filters::bind`] on the batch's schema.
+    pub fn rows(
+        &self,
+        rows: RecordBatch,
+        visible: &Visible,
+        bound: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> DfResult<RecordBatch> {
+        let rows = visible.rows(self.mine(rows)?).map_err(outside)?;
+        let Some(asked) = bound.filter(|_| rows.num_rows() > 0) else { return Ok(rows) };
+        let keep = asked.evaluate(&rows)?.into_array(rows.num_rows())?;
+        let keep = keep.as_boolean();
+        let keep = if keep.null_count() > 0 { prep_null_mask_filter(keep) } else { keep.clone() };
+        match keep.true_count() == rows.num_rows() {
+            true => Ok(rows),
+            false => Ok(filter_record_batch(&rows, &keep)?),
+        }
+    }
+
+    /// The rows of the scope's tenant.
+    fn mine(&self, rows: RecordBatch) -> DfResult<RecordBatch> {
+        let Tenants::One(tenant) = &self.tenants else { return Ok(rows) };
+        let column = rows.column_by_name(self.table.tenant).expect("every row names its tenant");
+        let dictionary = column.as_dictionary::<Int32Type>();
+        let values = dictionary.values().as_string::<i32>();
+        let wanted: Vec<bool> =
+            (0..values.len()).map(|i| values.is_valid(i) && values.value(i) == tenant.as_ref()).collect();
+        if wanted.iter().all(|mine| *mine) && dictionary.null_count() == 0 {
+            return Ok(rows);
+        }
+        let keep: BooleanArray =
+            dictionary.keys().iter().map(|k| Some(k.is_some_and(|k| wanted[k as usize]))).collect();
+        Ok(filter_record_batch(&rows, &keep)?)
+    }
+
+    /// Whether the asker's filters look at a column.
+    pub fn reads(&self, name: &str) -> bool {
+        self.asked.iter().any(|filter| collect_columns(filter).iter().any(|column| column.name() == name))
+    }
+
+    /// Changes when a filter that grows while the question runs has grown.
+    pub fn generation(&self) -> u64 {
+        self.asked.iter().map(snapshot_generation).fold(0, u64::wrapping_add)
+    }
+
+    /// Which zones can hold a row that the filters keep, as they stand now. `schema` is the whole table's.
+    pub fn kept(&self, zones: &Zones, schema: &SchemaRef) -> DfResult<Vec<usize>> {
+        let mut kept = vec![true; zones.count];
+        let known = |name: &str| {
+            zones.times.iter().any(|(time, ..)| *time == name) || zones.ids.iter().any(|(id, ..)| *id == name)
+        };
+        for filter in &self.asked {
+            if collect_columns(filter).iter().any(|column| known(column.name())) {
+                let filter = snapshot_physical_expr(reassign_expr_columns(filter.clone(), schema)?)?;
+                let pruned = PruningPredicate::try_new(filter, schema.clone())?.prune(zones)?;
+                kept.iter_mut().zip(pruned).for_each(|(keep, may)| *keep &= may);
+            }
+        }
+        Ok((0..zones.count).filter(|zone| kept[*zone]).collect())
+    }
+}
