@@ -34,7 +34,8 @@ test: setup ## runs every test: unit, end to end, kill -9, real clients
 cases: setup ## runs the known answers under DATA=DIR (default ../shared/data), one line a suite
 	@$(MAKE) --no-print-directory run-cases
 
-bench: setup ## measures ingest and queries on this machine; results go to benches/results
+bench: setup ## measures ours and its peers on this machine (ARGS="logs start", ARGS=--list, ARGS=--quick)
+	@deploy/setup bench
 	@$(MAKE) --no-print-directory run-bench
 
 lint: setup ## formatting, clippy and, where it is installed, cargo-deny

@@ -1,170 +1,197 @@
-//! First figures of the real binary over loopback: rows that are durable per second, and a few questions about them.
-//! `make bench`; `make bench ARGS="--seconds 30"`. Results go to `benches/results`, with the machine's description.
+//! `make bench`: the real binary and its peers, side by side on this machine. Every suite is one file and one line of
+//! [`SUITES`]; what it finds is data (`results/<suite>.json`), and one page is rendered from that data.
+//!
+//! `make bench ARGS="logs start"` runs two suites, `ARGS=--list` names them, `ARGS=--quick` runs everything at a tenth of
+//! the size and leaves the tracked results alone. Figures count on a quiet machine only; the driver says when it is not.
 
+mod bytes;
+mod clickbench;
+mod data;
+mod decoded;
+mod focus;
+mod growth;
 #[allow(dead_code)]
 #[path = "../tests/harness.rs"]
 mod harness;
+mod load;
+mod logs;
+mod machine;
+mod needle;
+mod page;
+mod peer;
+mod questions;
+mod report;
+mod signals;
+mod start;
+mod traffic;
 
-use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
 
-use harness::{Ground, Http, Server};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use prost::Message;
-use serde_json::json;
+use report::Report;
 
-/// The size that OpenTelemetry's batch processor sends by default.
-const RECORDS: usize = 512;
-const CLIENTS: usize = 4;
-const SECONDS: u64 = 10;
-const ROUNDS: usize = 5;
-const SERVICES: usize = 8;
+/// One thing to measure.
+pub struct Suite {
+    /// Name on the command line and of its file.
+    pub name: &'static str,
+    /// What its figures show.
+    pub shows: &'static str,
+    run: fn(&Context) -> Report,
+}
 
-const QUESTIONS: &[(&str, &str)] = &[
-    ("count", "SELECT count(*) FROM otel_log"),
-    ("group", "SELECT service_name, severity_number, count(*) FROM otel_log GROUP BY 1, 2 ORDER BY 3 DESC"),
-    ("needle", "SELECT count(*) FROM otel_log WHERE body LIKE '%request 77 of%'"),
-    ("newest", "SELECT time, service_name, body FROM otel_log ORDER BY time DESC LIMIT 50"),
+/// Every suite, in the order of the page.
+pub const SUITES: &[Suite] = &[
+    Suite { name: "logs", shows: "durable OTLP logs: rate, server CPU and time to the ack", run: logs::run },
+    Suite { name: "signals", shows: "durable spans and metric points, against logs by bytes", run: signals::run },
+    Suite { name: "questions", shows: "20 dashboard and needle questions over logs and spans", run: questions::run },
+    Suite {
+        name: "clickbench",
+        shows: "ClickBench's 43 questions on generated rows of its schema",
+        run: clickbench::run,
+    },
+    Suite { name: "bytes", shows: "bytes on disk a log row, data and indexes", run: bytes::run },
+    Suite { name: "focus", shows: "FOCUS rows: load, and the commonest questions about cost", run: focus::run },
+    Suite { name: "needle", shows: "looking up a trace while logs arrive at half capacity", run: needle::run },
+    Suite {
+        name: "growth",
+        shows: "acks after 10,000 flushes, memory under dashboards, start with age",
+        run: growth::run,
+    },
+    Suite { name: "start", shows: "ready after kill -9 with a long log to read again", run: start::run },
 ];
 
-fn text(value: &str) -> Option<AnyValue> {
-    Some(AnyValue { value: Some(Any::StringValue(value.to_owned())) })
+/// A tenth of the size: enough to see that everything works, too little to quote.
+const QUICK_SCALE: f64 = 0.1;
+
+/// What every suite is given.
+pub struct Context {
+    /// A trial run: its figures are not kept.
+    pub quick: bool,
+    /// Share of the full size, 1 or [`QUICK_SCALE`].
+    pub scale: f64,
+    /// A folder on the disk that is measured, kept between runs.
+    pub folder: PathBuf,
+    /// The interpreter that has the Python peers, if they could be installed.
+    pub python: Option<PathBuf>,
+    /// The folder with the peers' binaries.
+    pub peers: PathBuf,
 }
 
-fn pair(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: text(value), ..KeyValue::default() }
-}
-
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    u64::try_from(since.as_nanos()).expect("before the year 2554")
-}
-
-/// One export request, as a service under load would send it.
-fn request(client: usize, number: usize) -> Vec<u8> {
-    let begun = now_ns() - (RECORDS as u64) * 1_000_000;
-    let record = |at: usize| LogRecord {
-        time_unix_nano: begun + (at as u64) * 1_000_000,
-        severity_number: if at % 50 == 0 { 17 } else { 9 },
-        body: text(&format!("client {client} answered request {number} of record {at} with status {}", 200 + at % 5)),
-        attributes: vec![pair("http.route", "/orders/{id}"), pair("order.id", &format!("{number}-{at}"))],
-        trace_id: [client as u8, number as u8, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, at as u8].to_vec(),
-        ..LogRecord::default()
-    };
-    let scope = ScopeLogs { log_records: (0..RECORDS).map(record).collect(), ..ScopeLogs::default() };
-    let service = pair("service.name", &format!("service-{}", (client + number) % SERVICES));
-    let resource =
-        Resource { attributes: vec![service, pair("deployment.environment.name", "bench")], ..Resource::default() };
-    let group = ResourceLogs { resource: Some(resource), scope_logs: vec![scope], ..ResourceLogs::default() };
-    ExportLogsServiceRequest { resource_logs: vec![group] }.encode_to_vec()
-}
-
-/// Sends until told to stop; how long each acknowledged request took.
-fn client(mut http: Http, client: usize, stop: &AtomicBool) -> Vec<Duration> {
-    let mut taken = Vec::new();
-    for number in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let body = request(client, number);
-        let begun = Instant::now();
-        let reply = http.post("/v1/logs", "application/x-protobuf", body);
-        match reply.status {
-            200 => taken.push(begun.elapsed()),
-            429 | 503 => std::thread::sleep(Duration::from_millis(20)),
-            other => panic!("{other}: {}", reply.text()),
-        }
+impl Context {
+    fn new(quick: bool) -> Context {
+        let cache = cache();
+        let name = if quick { "bench-quick" } else { "bench" };
+        let folder = cache.join(name);
+        std::fs::create_dir_all(&folder).expect("the folder for measurements can be made");
+        let python = Some(cache.join("bench-venv/bin/python")).filter(|path| path.exists());
+        let scale = if quick { QUICK_SCALE } else { 1.0 };
+        Context { quick, scale, folder, python, peers: cache.join("peers/bin") }
     }
-    taken
-}
 
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).map_or(0.0, Duration::as_secs_f64)
-        * 1e3
-}
-
-fn seconds() -> u64 {
-    let args: Vec<String> = std::env::args().collect();
-    let given = args.iter().position(|arg| arg == "--seconds").and_then(|at| args.get(at + 1)?.parse().ok());
-    given.unwrap_or(SECONDS)
-}
-
-fn main() {
-    let ground = Ground::new();
-    let server = Server::start(&ground, &[]);
-    let (stop, begun) = (AtomicBool::new(false), Instant::now());
-    let mut taken: Vec<Duration> = std::thread::scope(|scope| {
-        let stop = &stop;
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|number| (number, server.connect()))
-            .map(|(number, http)| scope.spawn(move || client(http, number, stop)))
-            .collect();
-        std::thread::sleep(Duration::from_secs(seconds()));
-        stop.store(true, Ordering::Relaxed);
-        clients.into_iter().flat_map(|client| client.join().expect("a client does not panic")).collect()
-    });
-    let elapsed = begun.elapsed().as_secs_f64();
-    taken.sort();
-    let rows = taken.len() * RECORDS;
-    let stored = server.cell("SELECT count(*) FROM otel_log");
-    assert_eq!(stored, rows.to_string(), "what was acknowledged is there");
-    let rate = (rows as f64 / elapsed).round();
-    println!(
-        "ingest: {rows} rows in {elapsed:.1} s, {rate} durable rows/s, p50 {:.1} ms, p99 {:.1} ms",
-        percentile(&taken, 50),
-        percentile(&taken, 99)
-    );
-
-    let mut questions = Vec::new();
-    for (name, sql) in QUESTIONS {
-        let mut times: Vec<Duration> = (0..ROUNDS).map(|_| time(|| drop(server.sql(sql)))).collect();
-        times.sort();
-        println!("{name}: {:.1} ms (median of {ROUNDS})", percentile(&times, 50));
-        questions.push(
-            json!({"name": name, "sql": sql, "median_ms": percentile(&times, 50), "worst_ms": percentile(&times, 100)}),
-        );
+    /// Progress, on stderr.
+    pub fn say(&self, what: impl std::fmt::Display) {
+        eprintln!("bench: {what}");
     }
-    let result = json!({
-        "what": "OTLP/HTTP logs over loopback into the embedded default; every acknowledged row is fsynced; load generator on the same cores",
-        "machine": machine(), "commit": commit(), "profile": "dev (the one profile)", "clients": CLIENTS, "records_per_request": RECORDS,
-        "ingest": {"rows": rows, "seconds": elapsed, "durable_rows_per_s": rate, "p50_ms": percentile(&taken, 50), "p99_ms": percentile(&taken, 99)},
-        "questions": questions,
-        "peers": "none yet: the next issue measures them on the same machine",
-    });
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results/first.json");
-    std::fs::write(&path, format!("{result:#}\n")).expect("the result is written");
-    println!("benches/results/first.json");
+
+    /// A whole number of things at this run's size, at least one.
+    pub fn scaled(&self, full: usize) -> usize {
+        // Sizes are far below 2^52.
+        ((full as f64 * self.scale).round() as usize).max(1)
+    }
+
+    /// The binary of a peer, if it was installed.
+    pub fn peer(&self, name: &str) -> Option<PathBuf> {
+        Some(self.peers.join(name)).filter(|path| path.exists())
+    }
 }
 
-fn time(act: impl FnOnce()) -> Duration {
+/// Where `deploy/setup` puts what it installs.
+fn cache() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    set("STELLWERK_CACHE").or_else(|| user().map(|user| user.join("stellwerk"))).expect("HOME is set")
+}
+
+/// Where results are written: the tracked folder, or for a trial the build's own.
+fn results(quick: bool) -> PathBuf {
+    if quick {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-quick")
+    } else {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results")
+    }
+}
+
+/// What the command line asks for.
+struct Wanted {
+    quick: bool,
+    list: bool,
+    suites: Vec<&'static Suite>,
+}
+
+impl Wanted {
+    fn parse(args: impl Iterator<Item = String>) -> Result<Wanted, String> {
+        let mut wanted = Wanted { quick: false, list: false, suites: Vec::new() };
+        for arg in args {
+            match arg.as_str() {
+                // Cargo adds this one.
+                "--bench" => {}
+                "--quick" => wanted.quick = true,
+                "--list" => wanted.list = true,
+                name => wanted.suites.push(find(name)?),
+            }
+        }
+        if wanted.suites.is_empty() {
+            wanted.suites = SUITES.iter().collect();
+        }
+        Ok(wanted)
+    }
+}
+
+fn find(name: &str) -> Result<&'static Suite, String> {
+    let names = || SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
+    SUITES
+        .iter()
+        .find(|suite| suite.name == name)
+        .ok_or_else(|| format!("{name} is no suite: --quick, --list, {}", names()))
+}
+
+/// Runs one suite and writes what it found; false when it broke.
+fn measure(suite: &Suite, context: &Context, folder: &Path) -> bool {
+    context.say(format_args!("=== {}: {}", suite.name, suite.shows));
+    machine::warn_if_busy();
     let begun = Instant::now();
-    act();
-    begun.elapsed()
-}
-
-/// Cores, processor and memory; nothing that names the machine.
-fn machine() -> serde_json::Value {
-    let field = |file: &str, name: &str| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(name))
-            .and_then(|line| line.split_once(':'))
-            .map(|(_, value)| value.trim().to_owned());
-        line.unwrap_or_else(|| "unknown".to_owned())
+    let Ok(report) = catch_unwind(AssertUnwindSafe(|| (suite.run)(context))) else {
+        harness::skipped(&format!("suite {}", suite.name), "it broke, see above; its last results stay as they were");
+        return false;
     };
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    json!({"cores": cores, "cpu": field("/proc/cpuinfo", "model name"), "memory": field("/proc/meminfo", "MemTotal"), "os": std::env::consts::OS, "load_average_at_the_end": load.split(' ').next()})
+    let document = report.document(suite, context, begun.elapsed());
+    let path = folder.join(format!("{}.json", suite.name));
+    std::fs::write(&path, format!("{document:#}\n")).expect("the results folder takes a file");
+    eprint!("{}", page::verdicts(&document));
+    context.say(format_args!("{} took {:.0} s: {}", suite.name, begun.elapsed().as_secs_f64(), path.display()));
+    true
 }
 
-fn commit() -> String {
-    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    output.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+fn main() -> ExitCode {
+    let wanted = match Wanted::parse(std::env::args().skip(1)) {
+        Ok(wanted) => wanted,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    if wanted.list {
+        SUITES.iter().for_each(|suite| println!("{:<11} {}", suite.name, suite.shows));
+        return ExitCode::SUCCESS;
+    }
+    let context = Context::new(wanted.quick);
+    let folder = results(wanted.quick);
+    std::fs::create_dir_all(&folder).expect("the results folder can be made");
+    let whole = wanted.suites.iter().filter(|suite| !measure(suite, &context, &folder)).count() == 0;
+    let page = folder.join("README.md");
+    std::fs::write(&page, page::render(&folder)).expect("the results folder takes a file");
+    context.say(format_args!("the page: {}", page.display()));
+    if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -32,6 +32,12 @@ impl Ground {
         Ground { folder: tempfile::Builder::new().prefix("stellwerk-").tempdir().expect("a temporary folder") }
     }
 
+    /// The same on the disk of this folder, for what measures the disk.
+    #[allow(dead_code)] // The benches' own.
+    pub fn under(folder: &Path) -> Ground {
+        Ground { folder: tempfile::Builder::new().prefix("ground-").tempdir_in(folder).expect("a temporary folder") }
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -162,6 +168,12 @@ impl Server {
             said.push(line);
         }
         Ok(())
+    }
+
+    /// The process's id.
+    #[allow(dead_code)] // The benches' own.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
     }
 
     /// What it wrote to stderr, over all starts on this ground.
