@@ -1,5 +1,5 @@
-//! The load generator: connections that stay open, bodies that were encoded before the clock started, and as little work
-//! as possible for each, because it shares the cores with what it measures.
+//! The load generator: connections that stay open, bodies that were encoded before the clock started, and as little
+//! work as possible for each, because it shares the cores with what it measures.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -131,7 +131,8 @@ pub struct Plan {
     pub bodies: Arc<Vec<Vec<u8>>>,
     /// Connections; each sends its next request when the last is answered.
     pub clients: usize,
-    /// Requests a second over all clients, each due at its time whether or not the server keeps up; none is as fast as it goes.
+    /// Requests a second over all clients, each due at its time whether or not the server keeps up; none is as fast as
+    /// it goes.
     pub pace: Option<f64>,
 }
 

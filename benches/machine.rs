@@ -41,7 +41,7 @@ pub fn warn_if_busy() {
     }
 }
 
-/// The bare loop that no durable store on this disk can beat without sharing a sync: sorted times of 4 KiB and an fdatasync.
+/// The bare loop that no durable store can beat without sharing a sync: sorted times of 4 KiB and an fdatasync.
 pub fn fsync_us(folder: &Path) -> Vec<f64> {
     let path = folder.join("fsync");
     let mut file = File::create(&path).expect("the folder takes a file");

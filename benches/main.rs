@@ -1,8 +1,9 @@
 //! `make bench`: the real binary and its peers, side by side on this machine. Every suite is one file and one line of
 //! [`SUITES`]; what it finds is data (`results/<suite>.json`), and one page is rendered from that data.
 //!
-//! `make bench ARGS="logs start"` runs two suites, `ARGS=--list` names them, `ARGS=--quick` runs everything at a tenth of
-//! the size and leaves the tracked results alone. Figures count on a quiet machine only; the driver says when it is not.
+//! `make bench ARGS="logs start"` runs two suites, `ARGS=--list` names them, `ARGS=--quick` runs everything at a tenth
+//! of the size and leaves the tracked results alone. Figures count on a quiet machine only; the driver says when it is
+//! not.
 
 mod bytes;
 mod clickbench;
@@ -23,7 +24,9 @@ mod questions;
 mod report;
 mod signals;
 mod start;
+mod takers;
 mod traffic;
+mod ways;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,13 @@
-//! A process under measurement: started on loopback, watched through /proc, ended by its id. The server under test and its
-//! peers are counted the same way.
+//! A process under measurement: started on loopback, watched through /proc, ended by its id. The server under test and
+//! its peers are counted the same way.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 /// A peer must take connections within this time.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
@@ -77,6 +79,16 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Runs a peer to its end; the last line that it prints is one JSON object.
+pub fn answer(command: &mut Command) -> Result<Value, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|cause| format!("it does not start: {cause}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(said.lines().last().unwrap_or_default()).map_err(|_| {
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        errors.lines().last().unwrap_or("it said nothing").to_owned()
+    })
 }
 
 /// A loopback address that was free a moment ago.

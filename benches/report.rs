@@ -1,5 +1,5 @@
-//! What a suite found, as data: goals with their verdicts, tables, the peers that were missing. The page is rendered from
-//! this and from nothing else.
+//! What a suite found, as data: goals with their verdicts, tables, the peers that were missing. The page is rendered
+//! from this and from nothing else.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Telemetry as a platform of a dozen services sends it, from a seed: bodies that differ, attributes of several types, traces
-//! that several records share. Requests are made and encoded before a clock starts.
+//! Telemetry as a platform of a dozen services sends it, from a seed: bodies that differ, attributes of several types,
+//! traces that several records share. Requests are made and encoded before a clock starts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,7 +22,7 @@ use rand::{Rng, SeedableRng};
 /// Records a request: the size that OpenTelemetry's batch processor sends by default.
 pub const RECORDS: usize = 512;
 /// Records of a request that share one trace.
-const RECORDS_PER_TRACE: usize = 8;
+pub const RECORDS_PER_TRACE: usize = 8;
 const PODS: u32 = 6;
 const USERS: u32 = 40_000;
 /// Points of one metric in a request.
@@ -84,9 +84,14 @@ impl Traffic {
 
     /// One export of logs.
     pub fn logs(&mut self) -> ExportLogsServiceRequest {
+        self.logs_of(RECORDS)
+    }
+
+    /// The same with so many records.
+    pub fn logs_of(&mut self, records: usize) -> ExportLogsServiceRequest {
         let resource = self.resource();
-        let traces = self.traces();
-        let log_records = (0..RECORDS).map(|at| self.log(&traces[at / RECORDS_PER_TRACE])).collect();
+        let traces = self.traces(records);
+        let log_records = (0..records).map(|at| self.log(&traces[at / RECORDS_PER_TRACE])).collect();
         let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records, ..ScopeLogs::default() }];
         let group = ResourceLogs { resource: Some(resource), scope_logs, ..ResourceLogs::default() };
         ExportLogsServiceRequest { resource_logs: vec![group] }
@@ -95,7 +100,7 @@ impl Traffic {
     /// One export of spans: traces of eight, a parent and its children.
     pub fn spans(&mut self) -> ExportTraceServiceRequest {
         let resource = self.resource();
-        let traces = self.traces();
+        let traces = self.traces(RECORDS);
         let parents: Vec<Vec<u8>> = traces.iter().map(|_| self.id(8)).collect();
         let span = |traffic: &mut Traffic, at: usize| {
             let trace = at / RECORDS_PER_TRACE;
@@ -124,8 +129,8 @@ impl Traffic {
         (0..bytes).map(|_| self.random.random_range(1..=255_u8)).collect()
     }
 
-    fn traces(&mut self) -> Vec<Vec<u8>> {
-        (0..RECORDS / RECORDS_PER_TRACE).map(|_| self.id(16)).collect()
+    fn traces(&mut self, records: usize) -> Vec<Vec<u8>> {
+        (0..records.div_ceil(RECORDS_PER_TRACE)).map(|_| self.id(16)).collect()
     }
 
     fn time_ns(&mut self) -> u64 {
