@@ -96,13 +96,17 @@ fn section(page: &mut String, document: &Value) {
         machine["fsync_p99_us"],
         machine["load_average"],
     );
-    list(&document["missing"]).for_each(|peer| drop(writeln!(page, "\n**Measured without a peer.** {}", text(peer))));
+    for peer in list(&document["missing"]) {
+        let _ = writeln!(page, "\n**Measured without a peer.** {}", text(peer));
+    }
     list(&document["tables"]).for_each(|table| table_rows(page, table));
     let notes: Vec<_> = list(&document["notes"]).collect();
     if !notes.is_empty() {
         page.push('\n');
     }
-    notes.iter().for_each(|note| drop(writeln!(page, "- {}", text(note))));
+    for note in notes {
+        let _ = writeln!(page, "- {}", text(note));
+    }
 }
 
 fn table_rows(page: &mut String, table: &Value) {
