@@ -53,7 +53,7 @@ pub fn run(context: &Context) -> Report {
     let fsync_us = percentile(&machine::fsync_us(&context.folder), 0.5);
     ways.table(&mut report, &format!("{RECORDS} logs a request"), fsync_us);
     report.note(format!(
-        "{bytes:.0} B of protobuf a log: body, 4 to 6 attributes, trace and span id; 8 resource attributes a request."
+        "{bytes:.0} B of protobuf a log: body, 4 to 7 attributes, trace and span id; 8 resource attributes a request."
     ));
     report.note(
         "chDB and DuckDB get decoded Arrow batches within one process: they pay neither HTTP nor protobuf. VictoriaLogs and \

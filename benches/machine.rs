@@ -20,7 +20,7 @@ const FSYNC_BYTES: usize = 4096;
 pub fn describe(folder: &Path) -> Value {
     let fsync = fsync_us(folder);
     json!({
-        "cores": cores(), "cpu": field("/proc/cpuinfo", "model name"), "memory": field("/proc/meminfo", "MemTotal"),
+        "cores": cores(), "cpu": field("/proc/cpuinfo", "model name"), "memory": memory(),
         "os": field_or("/etc/os-release", "PRETTY_NAME", '='), "fsync_p50_us": percentile(&fsync, 0.5).round(),
         "fsync_p99_us": percentile(&fsync, 0.99).round(), "load_average": load_average(),
     })
@@ -70,6 +70,11 @@ pub fn commit() -> String {
 fn load_average() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
+}
+
+fn memory() -> String {
+    let kib: u64 = field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
+    format!("{} GiB", kib >> 20)
 }
 
 fn field(file: &str, name: &str) -> String {

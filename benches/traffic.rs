@@ -172,7 +172,12 @@ impl Traffic {
             pair("user.id", text(&format!("user-{user:06}"))),
         ];
         if self.random.random_bool(0.5) {
-            attributes.push(pair("thread.name", text(self.pick_thread())));
+            let thread = self.pick(&THREADS);
+            attributes.push(pair("thread.name", text(thread)));
+        }
+        if self.random.random_bool(0.5) {
+            let session: u64 = self.random.random();
+            attributes.push(pair("session.id", text(&format!("{session:016x}"))));
         }
         if severity_number == 17 {
             attributes.push(pair("exception.type", text("java.net.SocketTimeoutException")));
@@ -189,10 +194,6 @@ impl Traffic {
             flags: 1,
             ..LogRecord::default()
         }
-    }
-
-    fn pick_thread(&mut self) -> &'static str {
-        self.pick(&THREADS)
     }
 
     fn body(&mut self, severity: i32, method: &str, route: &str, user: u32, status: i32, duration_ms: f64) -> String {
