@@ -41,11 +41,11 @@ impl LocalLog {
         fs::create_dir_all(&dir).map_err(at)?;
         let (mut recovered, mut keys, mut closed) = (Recovered { frames: vec![], dropped: vec![] }, vec![], vec![]);
         for path in sorted(&dir, "keys").map_err(at)? {
-            keys.extend(parse_keys(&fs::read(&path).map_err(at)?));
+            keys.extend(parse_keys(&fs::read(&path).map_err(at)?, &name_of(&path), &mut recovered.dropped));
         }
         for path in sorted(&dir, "wal").map_err(at)? {
             let bytes = Bytes::from(fs::read(&path).map_err(at)?);
-            let one = frame::decode(&bytes, &path.file_name().unwrap_or_default().to_string_lossy());
+            let one = frame::decode(&bytes, &name_of(&path));
             if one.frames.is_empty() {
                 // Nothing in it was acknowledged, and the next write may take its name.
                 recovered.dropped.extend(one.dropped);
@@ -130,7 +130,7 @@ impl LocalLog {
     pub fn forget_keys(&mut self, before_us: i64) -> Result<()> {
         let at = |e| Error::unavailable("shorten the key log", e);
         for path in sorted(&self.dir, "keys").map_err(at)? {
-            let keys = parse_keys(&fs::read(&path).map_err(at)?);
+            let keys = parse_keys(&fs::read(&path).map_err(at)?, &name_of(&path), &mut Vec::new());
             if keys.iter().all(|k| k.at_us < before_us) {
                 fs::remove_file(&path).map_err(at)?;
             }
@@ -177,19 +177,45 @@ fn keep_keys(segment: &Segment) -> io::Result<()> {
     sync_dir(path.parent().expect("a segment lies in a directory"))
 }
 
-/// Keys as lines of JSON.
+/// Keys as lines of JSON, each behind its checksum.
 pub(super) fn format_keys(keys: &[Key]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
-        serde_json::to_writer(&mut out, key).expect("a key is plain data");
+        let json = serde_json::to_vec(key).expect("a key is plain data");
+        out.extend_from_slice(key_sum(&json).as_bytes());
+        out.extend_from_slice(&json);
         out.push(b'\n');
     }
     out
 }
 
-/// The keys of such lines; a damaged line is skipped.
-pub(super) fn parse_keys(bytes: &[u8]) -> Vec<Key> {
-    bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+/// The keys of such lines. A damaged line is told of in `dropped`: were it believed, a repeated delivery would pass for a
+/// new one, and a number out of place would become the log's next.
+pub(super) fn parse_keys(bytes: &[u8], name: &str, dropped: &mut Vec<String>) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for (number, line) in bytes.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+        match parse_key(line) {
+            Some(key) => keys.push(key),
+            None => dropped.push(format!("{name}: line {} is no whole key", number + 1)),
+        }
+    }
+    keys
+}
+
+fn parse_key(line: &[u8]) -> Option<Key> {
+    let (sum, json) = line.split_at_checked(KEY_SUM_CHARS)?;
+    (sum == key_sum(json).as_bytes()).then(|| serde_json::from_slice(json).ok())?
+}
+
+/// Stands before a key: the checksum of its JSON in hex, and a blank.
+fn key_sum(json: &[u8]) -> String {
+    format!("{:08x} ", crc32fast::hash(json))
+}
+
+const KEY_SUM_CHARS: usize = 9;
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -249,6 +275,21 @@ mod tests {
         assert_eq!(LocalLog::open(dir.path().to_owned()).unwrap().2, [key]);
         log.forget_keys(10).unwrap();
         assert!(LocalLog::open(dir.path().to_owned()).unwrap().2.is_empty());
+    }
+
+    #[test]
+    fn a_damaged_key_is_not_believed() {
+        let key = |n: u64| Key { key: format!("k{n}"), hash: "h".into(), seq: n, rows: 1, at_us: 9 };
+        let whole = format_keys(&[key(1), key(2), key(3)]);
+        let lines: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+        for at in lines[0] + 1..lines[1] {
+            let mut bytes = whole.clone();
+            // Still a digit where it was one.
+            bytes[at] ^= 1;
+            let mut dropped = Vec::new();
+            assert_eq!(parse_keys(&bytes, "s.keys", &mut dropped), [key(1), key(3)], "byte {at}");
+            assert_eq!(dropped, ["s.keys: line 2 is no whole key"], "byte {at}");
+        }
     }
 
     #[tokio::test]

@@ -76,7 +76,7 @@ impl ObjectLog {
         }
         let (mut recovered, mut keys) = (Recovered { frames: vec![], dropped: vec![] }, vec![]);
         for path in log.list("keys").await? {
-            keys.extend(parse_keys(&log.read(&path).await?));
+            keys.extend(parse_keys(&log.read(&path).await?, path.as_ref(), &mut recovered.dropped));
         }
         for path in log.list("wal").await? {
             let bytes = log.read(&path).await?;
@@ -167,7 +167,8 @@ impl ObjectLog {
     /// See [`super::Log::forget_keys`].
     pub async fn forget_keys(&mut self, before_us: i64) -> Result<()> {
         for path in self.list("keys").await? {
-            if parse_keys(&self.read(&path).await?).iter().all(|k| k.at_us < before_us) {
+            let keys = parse_keys(&self.read(&path).await?, path.as_ref(), &mut Vec::new());
+            if keys.iter().all(|k| k.at_us < before_us) {
                 self.store.delete(&path).await.map_err(unavailable("shorten the key log"))?;
             }
         }
