@@ -22,8 +22,9 @@ pub fn parse_us(text: &str) -> Result<Instant, &'static str> {
     let mut next = || parts.next().and_then(|p| p.parse::<i64>().ok());
     match (next(), next(), next()) {
         (Some(month), Some(day), Some(year)) => {
-            let year = if year < 100 { 2000 + year } else { year };
-            let days = days(year, month, day).ok_or(NO_TIME)?;
+            let year = if (0..100).contains(&year) { 2000 + year } else { year };
+            // Four digits, as the other form has; more would not fit the microseconds either.
+            let days = (1..=9999).contains(&year).then(|| days(year, month, day)).flatten().ok_or(NO_TIME)?;
             Ok(Instant { micros: days * DAY_US, exact: true })
         }
         _ => parse(text),
@@ -177,6 +178,10 @@ mod tests {
             "2026-05-01T00:00:00é",
         ] {
             assert_eq!(parse(text), Err(NO_TIME), "{text}");
+        }
+        for text in ["1/1/99999999999", "1/1/9223372036854775807", "1/1/-9223372036854775808", "1/1/10000", "2/30/2026"]
+        {
+            assert_eq!(parse_us(text), Err(NO_TIME), "{text}");
         }
     }
 
