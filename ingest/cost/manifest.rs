@@ -113,7 +113,8 @@ impl Manifest {
     }
 
     /// The run's files, if all are there and as large as the manifest says. Whether the rows are as many is seen while reading.
-    pub fn parts(&self, manifest: &Path) -> Result<Vec<Part>, Unfit> {
+    /// `root` is the folder that was given: a manifest comes from outside and reaches nothing beyond it.
+    pub fn parts(&self, manifest: &Path, root: &Path) -> Result<Vec<Part>, Unfit> {
         if !matches!(self.kind().as_str(), "focuscost" | "actualcost" | "amortizedcost" | "usage") {
             let kind = self.export_config.kind.as_deref().unwrap_or_default();
             return Err(Unfit::Refused(format!(
@@ -135,7 +136,7 @@ impl Manifest {
         let mut bytes = 0;
         for blob in &self.blobs {
             let name = blob.blob_name.split('/').map(str::trim).collect::<Vec<_>>().join("/");
-            let Some(path) = find(manifest, &name) else { return torn(format!("blob {name} is missing")) };
+            let Some(path) = find(manifest, root, &name) else { return torn(format!("blob {name} is missing")) };
             let size = std::fs::metadata(&path).map_or(0, |m| m.len());
             bytes += size;
             if let Some(said) = blob.byte_count.filter(|said| *said != size) {
@@ -160,14 +161,14 @@ impl Manifest {
 }
 
 /// A blob's name begins at the container, and the container may have been copied from any folder on: the file is looked
-/// for from the manifest's folder upwards, and last beside the manifest under its own name.
-fn find(manifest: &Path, blob: &str) -> Option<PathBuf> {
+/// for from the manifest's folder upwards, as far as `root`, and last beside the manifest under its own name.
+fn find(manifest: &Path, root: &Path, blob: &str) -> Option<PathBuf> {
     let relative = Path::new(blob.trim_start_matches('/'));
     if relative.components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
         return None;
     }
     let folder = manifest.parent()?;
-    let upwards = folder.ancestors().map(|root| root.join(relative));
+    let upwards = folder.ancestors().take_while(|above| above.starts_with(root)).map(|above| above.join(relative));
     let beside = relative.file_name().map(|name| folder.join(name));
     upwards.chain(beside).find(|path| path.is_file())
 }

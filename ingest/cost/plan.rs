@@ -60,9 +60,10 @@ pub fn plan(path: &Path, export: Option<&str>) -> Result<Plan> {
         walk(path, 0, &mut files)
     };
     walked.map_err(|e| Error::unavailable(&format!("read folder {}", path.display()), e))?;
+    let root = if metadata.is_file() { path.parent().unwrap_or(path) } else { path };
     let mut taken = HashSet::new();
     for manifest in files.iter().filter(|f| is_manifest(f)) {
-        plan.add_manifest(manifest, &mut taken);
+        plan.add_manifest(manifest, root, &mut taken);
     }
     // A run's own folder holds nothing but the run: a blob that its manifest does not name is no run of its own.
     let folders: HashSet<PathBuf> = plan.runs.iter().filter_map(|r| r.path.parent().map(Path::to_path_buf)).collect();
@@ -101,7 +102,7 @@ pub fn plan(path: &Path, export: Option<&str>) -> Result<Plan> {
 }
 
 impl Plan {
-    fn add_manifest(&mut self, path: &Path, taken: &mut HashSet<PathBuf>) {
+    fn add_manifest(&mut self, path: &Path, root: &Path, taken: &mut HashSet<PathBuf>) {
         match Manifest::read(path) {
             Ok(None) => {}
             // Its files are no runs of their own, and nobody knows what they replace.
@@ -116,7 +117,7 @@ impl Plan {
                 path: path.to_path_buf(),
             }),
             Ok(Some(manifest)) => {
-                let parts = manifest.parts(path);
+                let parts = manifest.parts(path, root);
                 taken.extend(parts.iter().flatten().map(|part| part.path.clone()));
                 self.runs.push(Planned {
                     export: manifest.export(),

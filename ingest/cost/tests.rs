@@ -99,6 +99,20 @@ async fn a_month_to_date_export_ends_as_its_newest_whole_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_reaches_nothing_outside_the_folder_given() {
+    let house = House::open().await;
+    house.write("exports/secret.csv", "BilledCost,BillingPeriodStart\n1,2026-05-01\n");
+    let manifest = r#"{"exportConfig":{},"runInfo":{"runId":"r"},"blobs":[{"blobName":"secret.csv"}]}"#;
+    let manifest = house.write("exports/month/run/manifest.json", manifest);
+    let run = manifest.parent().unwrap();
+    for given in [&manifest, run, run.parent().unwrap()] {
+        let refused = house.ingest(given).await.unwrap_err();
+        assert!(refused.to_string().contains("blob secret.csv is missing"), "{}: {refused}", given.display());
+    }
+    assert_eq!(house.ingest(&house.dir.path().join("exports")).await.unwrap().accepted, 1, "inside it is found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_older_run_that_arrives_late_replaces_nothing() {
     let house = House::open().await;
     let run = |n: usize| {
