@@ -12,6 +12,9 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the pattern is part of the program and tested")
 }
 
+/// Where a word begins. In JSON a line break is `\n`: what begins a line there stands behind a letter.
+const EDGE: &str = r"(\b|\\[bfnrt]|\\u[0-9a-fA-F]{4})";
+
 /// PEM private keys, also with their line breaks escaped, also cut off before their end.
 pub fn private_key(text: &str) -> Cow<'_, str> {
     static KEY: LazyLock<Regex> = LazyLock::new(|| {
@@ -23,35 +26,40 @@ pub fn private_key(text: &str) -> Cow<'_, str> {
     KEY.replace_all(text, mark("private_key"))
 }
 
+/// The mark, behind what [`EDGE`] found before the word.
+fn behind_edge(kind: &str) -> String {
+    format!("${{1}}{}", mark(kind))
+}
+
 /// JSON web tokens.
 pub fn jwt(text: &str) -> Cow<'_, str> {
     static JWT: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"));
-    JWT.replace_all(text, mark("jwt"))
+        LazyLock::new(|| regex(&format!(r"{EDGE}eyJ[A-Za-z0-9_-]{{8,}}\.eyJ[A-Za-z0-9_-]{{4,}}\.[A-Za-z0-9_-]*")));
+    JWT.replace_all(text, behind_edge("jwt"))
 }
 
 /// Tokens with a prefix or a signature of their issuer.
 pub fn token(text: &str) -> Cow<'_, str> {
     static TOKENS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         [
-            ("aws_access_key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-            ("github_token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
-            ("gitlab_token", r"\bglpat-[A-Za-z0-9_.-]{20,}"),
-            ("slack_token", r"\bxox[abeoprs][a-z]?[-.][A-Za-z0-9.-]{10,}"),
-            ("slack_webhook", r"\bhooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9+/]{30,}"),
-            ("npm_token", r"\bnpm_[A-Za-z0-9]{36}\b"),
-            ("pypi_token", r"\bpypi-[A-Za-z0-9_-]{50,}"),
-            ("azure_devops_pat", r"\b[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
-            ("model_key", r"\bsk-(?:ant|proj|svcacct)-[A-Za-z0-9_-]{20,}"),
-            ("google_api_key", r"\bAIza[A-Za-z0-9_-]{35}"),
-            ("vault_token", r"\bhvs\.[A-Za-z0-9_-]{20,}"),
+            ("aws_access_key", r"(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+            ("github_token", r"(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
+            ("gitlab_token", r"glpat-[A-Za-z0-9_.-]{20,}"),
+            ("slack_token", r"xox[abeoprs][a-z]?[-.][A-Za-z0-9.-]{10,}"),
+            ("slack_webhook", r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9+/]{30,}"),
+            ("npm_token", r"npm_[A-Za-z0-9]{36}\b"),
+            ("pypi_token", r"pypi-[A-Za-z0-9_-]{50,}"),
+            ("azure_devops_pat", r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
+            ("model_key", r"sk-(?:ant|proj|svcacct)-[A-Za-z0-9_-]{20,}"),
+            ("google_api_key", r"AIza[A-Za-z0-9_-]{35}"),
+            ("vault_token", r"hvs\.[A-Za-z0-9_-]{20,}"),
         ]
-        .map(|(kind, pattern)| (kind, regex(pattern)))
+        .map(|(kind, form)| (kind, regex(&format!("{EDGE}{form}"))))
         .into()
     });
     let mut redacted = Cow::Borrowed(text);
     for (kind, form) in TOKENS.iter() {
-        if let Cow::Owned(without) = form.replace_all(&redacted, mark(kind)) {
+        if let Cow::Owned(without) = form.replace_all(&redacted, behind_edge(kind)) {
             redacted = Cow::Owned(without);
         }
     }
@@ -60,7 +68,8 @@ pub fn token(text: &str) -> Cow<'_, str> {
 
 /// The signature of an Azure shared access signature; the rest of the URL stays.
 pub fn shared_access_signature(text: &str) -> Cow<'_, str> {
-    static SIGNATURE: LazyLock<Regex> = LazyLock::new(|| regex(r"(^|[^A-Za-z_])sig=[A-Za-z0-9%+/=_-]{20,}"));
+    static SIGNATURE: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"(^|[^A-Za-z_]|\\[bfnrt]|\\u[0-9a-fA-F]{4})sig=[A-Za-z0-9%+/=_-]{20,}"));
     SIGNATURE.replace_all(text, format!("${{1}}sig={}", mark("shared_access_signature")))
 }
 
@@ -68,14 +77,16 @@ pub fn shared_access_signature(text: &str) -> Cow<'_, str> {
 /// texts with a colon in base64.
 pub fn authorization(text: &str) -> Cow<'_, str> {
     static SCHEME: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r#"(?i)(authorization\\*["']?\s*[:=]\s*\\*["']?\s*)?\b(bearer|basic)( +)([A-Za-z0-9._~+/-]{6,}=*)"#)
+        regex(
+            r#"(?i)(authorization\\*["']?\s*[:=]\s*\\*["']?\s*)?(\b|\\[bfnrt]|\\u[0-9a-f]{4})(bearer|basic)( +)([A-Za-z0-9._~+/-]{6,}=*)"#,
+        )
     });
     let redacted = SCHEME.replace_all(text, |found: &Captures<'_>| {
         let part = |group| found.get(group).map_or("", |m| m.as_str());
-        let (header, scheme, space, value) = (part(1), part(2), part(3), part(4));
+        let (header, edge, scheme, space, value) = (part(1), part(2), part(3), part(4), part(5));
         let secret = if scheme.eq_ignore_ascii_case("basic") { is_basic(value) } else { is_bearer(value) };
         if secret || !header.is_empty() {
-            format!("{header}{scheme}{space}{}", mark("authorization"))
+            format!("{header}{edge}{scheme}{space}{}", mark("authorization"))
         } else {
             part(0).to_owned()
         }

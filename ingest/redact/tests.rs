@@ -28,6 +28,13 @@ fn check(kind: &str, text: &str, secret: &str) {
     let with = text.replace("{}", secret);
     let expected = text.replace("{}", &mark(kind));
     assert_eq!(redacted(&with), expected, "{kind}");
+    for edge in [r"\n", r"\t", r"\\n", r"\u0000"] {
+        // In JSON what begins a line stands behind a letter, and behind two backslashes in JSON inside of JSON.
+        let line = |secret: &str| format!(r#"{{"a":"x{edge}{}"}}"#, text.replace("{}", secret));
+        if text.starts_with("{}") && !text.contains('"') {
+            assert_eq!(redacted(&line(secret)), line(&mark(kind)), "{kind} behind {edge}");
+        }
+    }
     assert_eq!(redacted(&expected), expected, "{kind}: twice is once");
 }
 
@@ -47,12 +54,16 @@ fn tokens_known_by_their_form() {
         ("google_api_key", "use {}", "AIza", ALPHANUMERIC, 35),
         ("vault_token", "use {}", "hvs.", ALPHANUMERIC, 24),
     ] {
-        check(kind, text, &format!("{prefix}{}", random(alphabet, length)));
+        let token = format!("{prefix}{}", random(alphabet, length));
+        check(kind, text, &token);
+        check(kind, "{} begins it", &token);
     }
     let pat = format!("{}{}{}", random(ALPHANUMERIC, 76), concat!("AZ", "DO"), random(ALPHANUMERIC, 4));
     check("azure_devops_pat", "az devops login {} ok", &pat);
+    check("azure_devops_pat", "{} ok", &pat);
     let token = format!("eyJ{}.eyJ{}.{}", random(ALPHANUMERIC, 20), random(ALPHANUMERIC, 30), random(ALPHANUMERIC, 43));
     check("jwt", "jwt={}; path=/", &token);
+    check("jwt", "{}; path=/", &token);
 }
 
 #[test]
@@ -99,6 +110,7 @@ fn secrets_known_by_their_name() {
     assert_eq!(redacted(r#"{"password":"a\"b\\c","n":1}"#), r#"{"password":"[redacted:password]","n":1}"#);
     let signature = random(ALPHANUMERIC, 43);
     check("shared_access_signature", "https://x.blob.core.windows.net/c?sv=2024&sig={}&se=2025", &signature);
+    check("shared_access_signature", r#"{"a":"x\nsig={}"}"#, &signature);
     check("shared_access_signature", r#"{"url":"https://x/c?sv=1\u0026sig={}\u0026se=2"}"#, &signature);
 }
 
@@ -111,6 +123,8 @@ fn credentials_in_headers_and_urls() {
     let bearer = format!("{}5x", random(ALPHANUMERIC, 30));
     check("authorization", "authorization: bearer {}", &bearer);
     check("authorization", r#"{"Authorization":"Bearer {}"}"#, &bearer);
+    check("authorization", r#"{"a":"x\nBearer {}\ny"}"#, &bearer);
+    check("authorization", r#"{"a":"x\tBasic {}"}"#, &basic);
     check("url_password", "postgres://user:{}@db.example.org:5432/x", "hunter2");
     check("url_password", "amqp://user:{}@db", "p@ss:word");
     check("url_password", "git clone https://{}@dev.azure.com/org", &format!("{}3", random(ALPHANUMERIC, 30)));
