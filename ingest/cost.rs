@@ -31,7 +31,9 @@ use crate::{FileOptions, Progress, Source, Summary};
 pub use batch::{Origin, SetTotal};
 pub use check::check_file;
 pub use layout::Form;
+pub use manifest::Unfit;
 pub use parser::{Parser, Part};
+pub use plan::{Plan, Planned, plan};
 
 /// Reads cost files.
 #[derive(Debug, Clone, Copy, Default)]
