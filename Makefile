@@ -2,11 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := list
-.PHONY: list demo test cases bench lint setup run-demo run-test run-cases run-bench run-lint
+.PHONY: list demo test cases fuzz bench lint setup run-demo run-test run-cases run-fuzz run-bench run-lint
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stellwerk
 DATA ?= ../shared/data
 ARGS ?=
+SECONDS ?= 60
+TARGET ?=
+INPUT ?=
+KEEP ?=
 
 export STELLWERK_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -34,6 +38,10 @@ test: setup ## runs every test: unit, end to end, kill -9, real clients
 cases: setup ## runs the known answers under DATA=DIR (default ../shared/data), one line a suite
 	@$(MAKE) --no-print-directory run-cases
 
+fuzz: setup ## searches for inputs that break a promise, SECONDS=60 a target (TARGET=name; INPUT=file runs one input)
+	@deploy/setup fuzz
+	@$(MAKE) --no-print-directory run-fuzz
+
 bench: setup ## measures ours and its peers on this machine (ARGS="logs start", ARGS=--list, ARGS=--quick)
 	@deploy/setup bench
 	@$(MAKE) --no-print-directory run-bench
@@ -49,6 +57,9 @@ run-test:
 
 run-cases:
 	@STELLWERK_CASES="$(DATA)" tests/cases.sh
+
+run-fuzz:
+	@FUZZ_SECONDS="$(SECONDS)" FUZZ_TARGET="$(TARGET)" FUZZ_INPUT="$(INPUT)" FUZZ_KEEP="$(KEEP)" tests/fuzz/run
 
 run-bench:
 	cargo bench --bench stellwerk --profile dev -- $(ARGS)

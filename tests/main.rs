@@ -5,6 +5,7 @@
 mod cases;
 mod clients;
 mod doors;
+mod fuzz;
 mod golden;
 mod harness;
 mod kill;

@@ -2,8 +2,8 @@
 //! same keys, its questions and its API keys. Whatever the tenant asks, both must answer alike, errors included, and no
 //! cell may hold what only the rival wrote.
 
-mod grammar;
-mod ground;
+pub mod grammar;
+pub mod ground;
 
 use grammar::{Grammar, Question};
 use ground::{RIVAL_NUMBER, RIVAL_WORD, Stand};

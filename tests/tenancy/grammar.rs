@@ -116,7 +116,8 @@ impl Grammar {
         Question { compared: !(loose || by_seq || starred), sql }
     }
 
-    fn question(&mut self) -> Question {
+    /// One question more.
+    pub fn question(&mut self) -> Question {
         let sql = self.select();
         let sql = match self.dice.random_range(0..20) {
             0 => format!("EXPLAIN {sql}"),
