@@ -4,7 +4,6 @@
 // libFuzzer calls us through symbols of its own names, which the macros below declare.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
-mod mutate;
 mod targets;
 /// The rows and the questions of the tenancy test.
 #[allow(dead_code)]
