@@ -121,7 +121,7 @@ async fn state(stand: &Stand) -> Vec<RecordBatch> {
 
 fn shows_rival(text: &str) -> bool {
     // The rival's numbers begin so; inside another number it is chance.
-    let begins = |(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_digit() || c == '.');
+    let begins = |(at, _): (usize, &str)| !text[..at].ends_with(|c: char| c.is_ascii_digit() || c == '.');
     text.to_lowercase().contains(RIVAL_WORD) || text.match_indices(RIVAL_NUMBER).any(begins)
 }
 
@@ -147,7 +147,8 @@ pub fn mutate(text: &str, seed: u64) -> String {
         4 => drop(words.remove(at)),
         _ => {
             let from = dice.random_range(0..others.len());
-            let many = dice.random_range(1..=4).min(others.len() - from);
+            let many: usize = dice.random_range(1..=4);
+            let many = many.min(others.len() - from);
             let until = (at + dice.random_range(0..=2)).min(words.len());
             drop(words.splice(at..until, others[from..from + many].iter().cloned()));
         }
