@@ -101,7 +101,6 @@ pub struct Needles {
 /// An export request, ready for its door.
 pub struct Request {
     pub path: &'static str,
-    pub records: usize,
     pub body: Vec<u8>,
 }
 
@@ -397,23 +396,21 @@ fn by_pod<T>(records: &mut Vec<(Pod, T)>) -> Vec<(Pod, Vec<T>)> {
 }
 
 fn logs_request(records: &mut Vec<(Pod, LogRecord)>) -> Request {
-    let count = records.len();
     let group = |(pod, log_records): (Pod, Vec<LogRecord>)| ResourceLogs {
         resource: resource(pod),
         scope_logs: vec![ScopeLogs { scope: scope(pod), log_records, ..ScopeLogs::default() }],
         ..ResourceLogs::default()
     };
     let request = ExportLogsServiceRequest { resource_logs: by_pod(records).into_iter().map(group).collect() };
-    Request { path: "/v1/logs", records: count, body: request.encode_to_vec() }
+    Request { path: "/v1/logs", body: request.encode_to_vec() }
 }
 
 fn spans_request(records: &mut Vec<(Pod, Span)>) -> Request {
-    let count = records.len();
     let group = |(pod, spans): (Pod, Vec<Span>)| ResourceSpans {
         resource: resource(pod),
         scope_spans: vec![ScopeSpans { scope: scope(pod), spans, ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     };
     let request = ExportTraceServiceRequest { resource_spans: by_pod(records).into_iter().map(group).collect() };
-    Request { path: "/v1/traces", records: count, body: request.encode_to_vec() }
+    Request { path: "/v1/traces", body: request.encode_to_vec() }
 }

@@ -12,7 +12,7 @@ use engine::arrow::error::ArrowError;
 use engine::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use engine::{
-    Catalogue, Column, Error, Index, Limits, Load, NoRedaction, Ports, Scope, Settings, Store, Table, Type, WallClock,
+    Catalogue, Column, Error, Limits, Load, NoRedaction, Ports, Scope, Settings, Store, Table, Type, WallClock,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Runtime;
@@ -45,7 +45,7 @@ pub fn table() -> &'static Table {
         // As long as the process: a declaration is static.
         let columns: &'static [Column] = Box::leak(columns.into_boxed_slice());
         let table = Table::new("hits", "Page views, as ClickBench has them.", columns);
-        Table { time: "EventTime", indexes: &[Index::ZoneMap("EventTime")], ..table }
+        Table { time: "EventTime", ..table }
     })
 }
 

@@ -56,10 +56,6 @@ impl Ours {
         Ok(Ours { http: Http::new(address, &key), process, address, key, arrow: false })
     }
 
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     pub fn stop(self) {
         self.process.stop();
     }

@@ -24,6 +24,8 @@ const AGE_MAX: Duration = Duration::from_secs(20 * 86_400);
 /// Rounds of maintenance until nothing changes.
 const ROUNDS_MAX: usize = 40;
 const DAY_NS: u64 = 86_400_000_000_000;
+/// Hours that are exported: the day's, and one for what begins at its end.
+const HOURS: &str = "25";
 const PAUSE: Duration = Duration::from_millis(20);
 /// Folders of a table to which every commit adds, even one that changes no rows.
 const PER_COMMIT: [&str; 2] = ["_versions", "_transactions"];
@@ -159,9 +161,9 @@ impl Telemetry {
         for (table, file, rows) in [("otel_log", &self.logs, self.log_rows), ("otel_span", &self.spans, self.span_rows)]
         {
             context.say(format_args!("writing {table} as Parquet"));
-            let address = server.address.to_string();
-            let file = file.to_string_lossy();
-            let args = [&address, &server.key, table, &day.begin_ns.to_string(), "25", &file].map(str::to_owned);
+            let begin_ns = day.begin_ns.to_string();
+            let (address, file) = (server.address.to_string(), file.to_string_lossy().into_owned());
+            let args = [address, server.key.clone(), table.to_owned(), begin_ns, HOURS.to_owned(), file];
             let written = run_script(python, "export.py", &args).unwrap_or_else(|why| panic!("{why}"));
             assert_eq!(written.trim(), rows.to_string(), "{table} is exported whole");
         }
@@ -237,10 +239,11 @@ fn listing(folder: &Path) -> Vec<(PathBuf, u64)> {
 fn send(server: &Ours, day: Day) {
     let (sender, receiver) = sync_channel::<Request>(WAITING_REQUESTS_MAX);
     let receiver = Arc::new(Mutex::new(receiver));
+    let (address, key) = (server.address, &server.key);
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             let receiver = Arc::clone(&receiver);
-            scope.spawn(move || client(Http::new(server.address, &server.key), &receiver));
+            scope.spawn(move || client(Http::new(address, key), &receiver));
         }
         day.requests(|request| sender.send(request).expect("the clients outlive the day"));
         drop(sender);

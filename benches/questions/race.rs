@@ -42,7 +42,7 @@ pub fn run(context: &Context, asked: Vec<Asked>, engines: &mut [&mut dyn Engine]
         let rounds = if slowest > SLOW_MS { SLOW_ROUNDS } else { ROUNDS };
         for _ in 0..rounds {
             for engine in engines.iter_mut() {
-                race.again(question, *engine);
+                race.again(question, &mut **engine);
             }
         }
         context.say(race.line(question));
@@ -169,6 +169,8 @@ impl Race {
             }
         }
         self.differences.iter().for_each(|difference| report.note(format!("answers differ: {difference}")));
+        let asks: BTreeMap<&str, &str> = self.asked.iter().map(|asked| (&*asked.name, &*asked.doc)).collect();
+        report.raw("asks", json!(asks));
         report.raw("times_ms", self.raw());
     }
 
