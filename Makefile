@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := list
-.PHONY: list demo test cases fuzz bench lint setup run-demo run-test run-cases run-fuzz run-bench run-lint
+.PHONY: list demo test faults cases fuzz bench lint setup run-demo run-test run-faults run-cases run-fuzz run-bench run-lint
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stellwerk
 DATA ?= ../shared/data
@@ -35,6 +35,10 @@ test: setup ## runs every test: unit, end to end, kill -9, real clients
 	@deploy/setup tests
 	@$(MAKE) --no-print-directory run-test
 
+faults: setup ## a seeded campaign of kills, power cuts, bad disks and stores (TRIALS=200 SEED=s KIND=k OUT=file)
+	@deploy/setup tests
+	@$(MAKE) --no-print-directory run-faults
+
 cases: setup ## runs the known answers under DATA=DIR (default ../shared/data), one line a suite
 	@$(MAKE) --no-print-directory run-cases
 
@@ -54,6 +58,11 @@ run-demo:
 
 run-test:
 	@tests/run
+
+# Only a whole campaign writes the results that are kept; OUT=file asks for them of any.
+run-faults:
+	@TRIALS="$(or $(TRIALS),200)" SEED="$(SEED)" KIND="$(KIND)" OUT="$(or $(OUT),$(if $(TRIALS)$(KIND),,benches/results/faults.json))" \
+		cargo test --test stellwerk -- --exact faults::campaign --nocapture
 
 run-cases:
 	@STELLWERK_CASES="$(DATA)" tests/cases.sh

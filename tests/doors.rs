@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, Re
 use prost::Message;
 
 use crate::harness::{Ground, Http, Reply, Server};
-use crate::kill::{ADO_DOOR, logs, now_ns};
+use crate::records::{ADO_DOOR, logs, now_ns};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -41,6 +41,14 @@ impl Ground {
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Copies the folder to where nobody removes it; answers the copy.
+    pub fn keep(&self) -> PathBuf {
+        let copy = self.folder.path().with_extension("kept");
+        let copied = Command::new("cp").arg("-a").arg(self.folder.path()).arg(&copy).status();
+        assert!(copied.is_ok_and(|status| status.success()), "copy {}", self.folder.path().display());
+        copy
     }
 
     /// A file beside the data directory.
@@ -158,9 +166,17 @@ impl Server {
         let mut said = Vec::new();
         while self.address.port() == 0 {
             let left = START_TIME_MAX.saturating_sub(begun.elapsed());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                self.kill9();
-                return Err(format!("the server did not start: {}\n{}", said.join("\n"), self.log()));
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.kill9();
+                    return Err(format!("the server did not start in time: {}\n{}", said.join("\n"), self.log()));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.child.take().map(|mut child| child.wait().expect("the server ends"));
+                    let status = status.map_or_else(String::new, |status| status.to_string());
+                    return Err(format!("the server did not start: {status}: {}\n{}", said.join("\n"), self.log()));
+                }
             };
             if let Some(address) = address(&line) {
                 self.address = address;
@@ -202,6 +218,13 @@ impl Server {
     /// The first cell of the first row.
     pub fn cell(&self, sql: &str) -> String {
         self.sql(sql).rows.swap_remove(0).swap_remove(0)
+    }
+
+    /// How the process ended by itself, if it did; afterwards it counts as stopped.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().expect("the child can be asked")?;
+        self.child = None;
+        Some(status)
     }
 
     /// `kill -9`.
@@ -358,14 +381,19 @@ impl Http {
 
     /// `POST /sql`.
     pub fn ask(&mut self, sql: &str) -> Result<Answer, Reply> {
+        self.try_ask(sql).unwrap_or_else(|why| panic!("{sql}: {why}"))
+    }
+
+    /// The same over a connection that may break.
+    pub fn try_ask(&mut self, sql: &str) -> Result<Result<Answer, Reply>, String> {
         let question = serde_json::json!({ "sql": sql }).to_string();
-        let reply = self.post("/sql", "application/json", question);
+        let reply = self.send("POST", "/sql", &[("content-type", "application/json")], question)?;
         if reply.status != 200 {
-            return Err(reply);
+            return Ok(Err(reply));
         }
         let document =
             serde_json::from_slice(&reply.body).unwrap_or_else(|cause| panic!("{sql}: {cause}: {}", reply.text()));
-        Ok(Answer::of(&document))
+        Ok(Ok(Answer::of(&document)))
     }
 }
 

@@ -5,10 +5,11 @@
 mod cases;
 mod clients;
 mod doors;
+mod faults;
 mod fuzz;
 mod golden;
 mod harness;
-mod kill;
+mod records;
 mod slt;
 mod state_postgres;
 mod stop;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::harness::{Ground, Server, skipped};
-use crate::kill::logs;
+use crate::records::logs;
 
 /// A PostgreSQL of this test, stopped and removed with it.
 struct Postgres {

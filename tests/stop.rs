@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::harness::{Ground, Server};
-use crate::kill::logs;
+use crate::records::logs;
 
 const PROTOBUF: &str = "application/x-protobuf";
 /// So late that only a stop flushes.

@@ -1,17 +1,19 @@
 //! The full cycle over a real S3 server: tables on it, then the log on it too, with no trusted local disk.
 
 use crate::harness::{Ground, Server, Service, skipped};
-use crate::kill::{logs, trial};
+use crate::records::logs;
 
 const USER: &str = "stellwerk";
 const PASSWORD: &str = "stellwerk-tests";
 
-struct Bucket {
+/// A running S3 server with the bucket `tests`.
+pub struct Bucket {
     service: Service,
     _ground: Ground,
 }
 
-fn bucket() -> Option<Bucket> {
+/// Starts one. `None`: there is none here, and that was said.
+pub fn bucket() -> Option<Bucket> {
     let ground = Ground::new();
     let Some(service) = Service::start("minio.sh", &[&ground.beside("minio")], 2) else {
         skipped("S3", "no MinIO here; make test builds it where go is installed");
@@ -29,9 +31,19 @@ fn bucket() -> Option<Bucket> {
 }
 
 impl Bucket {
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.service.fact("endpoint").trim_start_matches("http://").parse().expect("the script prints an address")
+    }
+
     fn options(&self) -> Vec<String> {
+        self.options_at(self.service.fact("endpoint"))
+    }
+
+    /// Options of a store that reaches it at another address, through a proxy.
+    pub fn options_at(&self, endpoint: &str) -> Vec<String> {
         vec![
-            format!("aws_endpoint={}", self.service.fact("endpoint")),
+            format!("aws_endpoint={endpoint}"),
             format!("aws_access_key_id={USER}"),
             format!("aws_secret_access_key={PASSWORD}"),
             "aws_region=us-east-1".to_owned(),
@@ -75,13 +87,4 @@ fn without_a_local_disk_an_ack_is_still_durable() {
     let second = Ground::new();
     let server = Server::start(&second, &args);
     assert_eq!(server.cell("SELECT count(DISTINCT body) FROM otel_log"), "500");
-}
-
-#[test]
-fn kills_lose_nothing_with_the_log_on_s3() {
-    let Some(bucket) = bucket() else { return };
-    let options = bucket.options();
-    let mut args = bucket.args(&options, "s3://tests/kills");
-    args.extend(["--wal", "store"]);
-    trial(11, 2, &args);
 }
