@@ -26,7 +26,11 @@ const PER_CPU_S_GOAL: f64 = 50_000.0;
 const CHDB_GOAL: f64 = 3.0;
 const ACK_P99_GOAL_MS: f64 = 25.0;
 
+/// As fast as it goes, an ack waits for the cores; at this pace it waits for the log.
+const STEADY_LOGS_PER_S: f64 = 50_000.0;
+
 const OURS: &str = "Stellwerk";
+const STEADY: &str = "Stellwerk, 50,000 logs a second";
 const CHDB: &str = "chDB, an insert a request";
 const CHDB_BATCH: &str = "chDB, an insert each 100 ms";
 
@@ -82,9 +86,10 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 /// Ours and every peer once, in turn.
 fn one_round(context: &Context, bodies: &Bodies, ways: &mut Ways, report: &mut Report) {
-    let plain = Sent { path: "/v1/logs", bodies: &bodies.plain, clients: CLIENTS, gzip: false };
+    let plain = Sent { path: "/v1/logs", bodies: &bodies.plain, clients: CLIENTS, gzip: false, pace: None };
     let packed = Sent { bodies: &bodies.gzip, gzip: true, ..plain };
     let durable = "fsynced and visible";
+    let steady = Sent { pace: Some(STEADY_LOGS_PER_S / RECORDS as f64), ..plain };
     let mut add = |name: &str, clients, ack, round| ways.add(context, report, (name, clients, ack), round);
     for clients in CLIENT_COUNTS {
         add(OURS, clients, durable, Ok(takers::ours(context, Sent { clients, ..plain }, "otel_log")));
@@ -93,6 +98,7 @@ fn one_round(context: &Context, bodies: &Bodies, ways: &mut Ways, report: &mut R
     add(CHDB, 1, "fsynced", chdb(0));
     add("Stellwerk, gzip", CLIENTS, durable, Ok(takers::ours(context, packed, "otel_log")));
     add(CHDB_BATCH, 1, "fsynced", chdb(100));
+    add(STEADY, CLIENTS, durable, Ok(takers::ours(context, steady, "otel_log")));
     let duckdb = takers::in_python(context, "into_duckdb.py", &bodies.decoded, 0);
     add("DuckDB, an insert a request", 1, "fsynced", duckdb);
     add("VictoriaLogs", CLIENTS, "in memory", takers::victoria_logs(context, plain));
@@ -128,12 +134,14 @@ fn goals(report: &mut Report, ways: &Ways) {
         ));
     }
     let p99 = ours.spread(|round| round.p99_ms).expect("ours has rounds");
+    let steady = ways.find(STEADY, CLIENTS).and_then(|way| way.spread(|round| round.p99_ms));
+    let steady = steady.map(|steady| format!("; {steady} ms at 50,000 logs a second")).unwrap_or_default();
     report.goal(Goal {
-        what: "p99 of the ack, 8 clients",
+        what: "p99 of the ack, 8 clients as fast as they go",
         bound: Bound::AtMost(ACK_P99_GOAL_MS),
         unit: "ms",
         value: Some(p99.median),
-        ours: format!("{p99} ms"),
+        ours: format!("{p99} ms{steady}"),
         peer: String::new(),
     });
 }

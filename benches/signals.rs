@@ -29,7 +29,7 @@ struct Kind {
 
 impl Kind {
     fn sent(&self) -> Sent<'_> {
-        Sent { path: self.path, bodies: &self.bodies, clients: CLIENTS, gzip: false }
+        Sent { path: self.path, bodies: &self.bodies, clients: CLIENTS, gzip: false, pace: None }
     }
 
     fn bytes_per_record(&self) -> f64 {

@@ -34,6 +34,8 @@ pub struct Sent<'a> {
     pub bodies: &'a Bodies,
     pub clients: usize,
     pub gzip: bool,
+    /// Requests a second; none is as fast as it goes.
+    pub pace: Option<f64>,
 }
 
 /// The door of our server, with its key.
@@ -47,7 +49,7 @@ pub fn ours(context: &Context, sent: Sent, table: &str) -> Round {
     let server = Server::start(&ground, &[]);
     let door = our_door(&server, sent.path);
     let door = if sent.gzip { door.with("content-encoding", "gzip") } else { door };
-    let plan = Plan { door, bodies: Arc::clone(sent.bodies), clients: sent.clients, pace: None };
+    let plan = Plan { door, bodies: Arc::clone(sent.bodies), clients: sent.clients, pace: sent.pace };
     let measured = load::run(plan, server.id(), WARM, window(context));
     let stored = server.cell(&format!("SELECT count(*) FROM {table}"));
     assert_eq!(stored, (measured.sent * RECORDS).to_string(), "what was acknowledged is there");
@@ -122,7 +124,7 @@ fn start_collector(context: &Context, folder: &Path) -> Result<(Process, SocketA
 
 /// Sends to a peer's own server as we send to ours, then ends it.
 fn through(context: &Context, door: Door, sent: Sent, process: Process) -> Round {
-    let plan = Plan { door, bodies: Arc::clone(sent.bodies), clients: sent.clients, pace: None };
+    let plan = Plan { door, bodies: Arc::clone(sent.bodies), clients: sent.clients, pace: sent.pace };
     let measured = load::run(plan, process.id(), WARM, window(context));
     process.stop();
     Round::of(&measured)
