@@ -225,8 +225,9 @@ impl Facts {
         Error::unavailable(doing, error)
     }
 
-    /// Moves the whole tail into Lance in one commit. Readers see each row once, before and after.
-    pub async fn flush(&self) -> Result<bool> {
+    /// Moves the whole tail into Lance in one commit. Readers see each row once, before and after. `still_owner` is asked
+    /// last before the commit: a process that was fenced must not write rows that the new owner reads from the log.
+    pub async fn flush(&self, still_owner: impl Future<Output = Result<()>>) -> Result<bool> {
         let _turn = self.turn_to_commit().await?;
         let (dataset, chunks) = {
             let inner = self.inner.lock();
@@ -246,6 +247,7 @@ impl Facts {
         let mut transaction = written.map_err(lance_error(doing.clone()))?;
         transaction.transaction_properties = Some(Arc::new(properties(next, next)));
         reached(Point::FlushWritten);
+        still_owner.await?;
         let committed = CommitBuilder::new(dataset).execute(transaction).await;
         let dataset = Arc::new(committed.map_err(|e| self.doubt(&doing, e))?);
         reached(Point::FlushCommitted);
@@ -256,7 +258,12 @@ impl Facts {
 
     /// Appends a file's rows, which already carry their `_seq`, in one commit. `next` tells the first `_seq` not given
     /// out once the stream has ended.
-    pub async fn load(&self, rows: SendableRecordBatchStream, next: impl Fn() -> u64 + Send) -> Result<()> {
+    pub async fn load(
+        &self,
+        rows: SendableRecordBatchStream,
+        next: impl Fn() -> u64 + Send,
+        still_owner: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
         // The rows are written outside the turn: only the commit must wait for it.
         let dataset = self.inner.lock().dataset.clone();
         let doing = format!("load {}", self.table.name);
@@ -274,6 +281,7 @@ impl Facts {
         let additions: Result<Vec<_>> = marks.take().iter().map(|rows| Base::additions(self.table, rows)).collect();
         let additions = additions?;
         transaction.transaction_properties = Some(Arc::new(properties(flushed, next())));
+        still_owner.await?;
         let committed = CommitBuilder::new(dataset).execute(transaction).await.map_err(|e| self.doubt(&doing, e))?;
         let version = committed.version_id();
         self.inner.lock().adopt(Arc::new(committed), additions, Some((version, flushed)));

@@ -4,6 +4,7 @@
 //! Owns lancedb, lance, datafusion, arrow, object_store, parquet and sqlx for the whole workspace: the floors above use
 //! the re-exports here, so one version of each is linked.
 
+pub mod background;
 pub mod clock;
 pub mod error;
 pub mod facts;

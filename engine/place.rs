@@ -70,6 +70,18 @@ impl Place {
         Ok(place)
     }
 
+    /// Syncs the directories of every table. A process that ended between naming a file and syncing its directory leaves a
+    /// commit that is seen and would still go with the power; from now on it is built upon. An object store needs none.
+    pub async fn settle(&self) -> Result<()> {
+        let Some(dir) = self.url.strip_prefix(LOCAL_SCHEME).and_then(|rest| rest.strip_prefix("://")) else {
+            return Ok(());
+        };
+        let dir = Url::parse(&format!("file://{dir}")).ok().and_then(|url| url.to_file_path().ok());
+        let Some(dir) = dir else { return Ok(()) };
+        let synced = tokio::task::spawn_blocking(move || sync_dirs(&dir)).await.expect("syncing never panics");
+        synced.map_err(|e| Error::unavailable("sync the directories of the tables", e))
+    }
+
     /// The tables' URL.
     pub fn url(&self) -> &str {
         &self.url
@@ -115,6 +127,16 @@ impl Place {
             Err(e) => Err(Error::unavailable("prove the store's conditional PUT", e)),
         }
     }
+}
+
+fn sync_dirs(dir: &FilePath) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_dirs(&entry.path())?;
+        }
+    }
+    std::fs::File::open(dir)?.sync_all()
 }
 
 fn checked(url: &str) -> Result<String> {

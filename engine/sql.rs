@@ -7,6 +7,7 @@ pub mod decimal;
 pub mod dialect;
 pub mod function_idioms;
 pub mod functions;
+pub mod grouping;
 pub mod guard;
 pub mod idioms;
 pub mod information;
@@ -30,6 +31,7 @@ pub mod spelling;
 pub mod time;
 pub mod time_format;
 pub mod time_kernels;
+pub mod truncate;
 pub mod types;
 
 pub use install::install;

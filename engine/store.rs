@@ -13,6 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
+use crate::background::Background;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::facts::{Facts, FactsStatus, Snapshot, encode};
@@ -131,6 +132,7 @@ pub struct Store {
     pub(crate) place: Place,
     state: Arc<State>,
     memory: Memory,
+    background: Background,
     tables: BTreeMap<&'static str, Arc<Facts>>,
     writer: Writer,
     publishing: Arc<RwLock<()>>,
@@ -156,8 +158,10 @@ impl Store {
         let place = Place::open(&settings).await?;
         let state = Arc::new(State::open(&settings).await?);
         let memory = Memory::new(settings.memory_bytes_max)?;
-        let (tables, mut next) = open_tables(&catalogue, &place, &memory).await?;
+        // The log first: it fences an earlier owner, and only then do the tables say how far that one flushed.
         let (log, recovered, kept_keys) = Log::open(settings.wal, &settings.data, &place).await?;
+        place.settle().await?;
+        let (tables, mut next) = open_tables(&catalogue, &place, &memory).await?;
         for what in &recovered.dropped {
             tracing::warn!("recovering the log: {what}");
         }
@@ -180,6 +184,7 @@ impl Store {
             queue_bytes_max: settings.queue_bytes_max(),
             memory: memory.clone(),
         });
+        let background = Background::start()?;
         let asking = Asking::new(&settings, &catalogue, &memory)?;
         let store = Arc::new_cyclic(|me| Store {
             me: me.clone(),
@@ -189,6 +194,7 @@ impl Store {
             place,
             state,
             memory,
+            background,
             tables,
             writer,
             publishing,
@@ -317,7 +323,7 @@ impl Store {
             datafusion::error::DataFusionError::Execution(text)
         });
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stored));
-        let loaded = facts.load(stream, || self.writer.next_seq()).await;
+        let loaded = facts.load(stream, || self.writer.next_seq(), self.writer.still_owner()).await;
         loaded.map_err(|e| said.lock().take().unwrap_or(e))?;
         let rows = rows.load(Ordering::SeqCst);
         self.appended_rows.fetch_add(rows, Ordering::Relaxed);
@@ -413,7 +419,10 @@ impl Store {
     async fn flush_where(&self, wanted: impl Fn(&Facts) -> bool) -> Result<()> {
         let mut flushed = false;
         let mut failed = None;
-        let due = self.tables.values().filter(|facts| wanted(facts)).map(|facts| facts.flush());
+        let due = self.tables.values().filter(|facts| wanted(facts)).map(|facts| {
+            let (store, facts) = (self.shared(), facts.clone());
+            self.background.run(async move { facts.flush(store.writer.still_owner()).await })
+        });
         // One slow table (a compaction that commits) must not hold up the others.
         for done in futures::future::join_all(due).await {
             match done {
@@ -437,7 +446,8 @@ impl Store {
         }
         let mut failed = None;
         for facts in self.tables.values() {
-            if let Err(error) = facts.maintain(now_us, self.settings.as_of_horizon).await {
+            let (of, horizon) = (facts.clone(), self.settings.as_of_horizon);
+            if let Err(error) = self.background.run(async move { of.maintain(now_us, horizon).await }).await {
                 tracing::warn!(table = facts.table.name, %error, "maintenance failed; it is tried again at the next round");
                 failed = Some(error);
             }
@@ -452,7 +462,8 @@ impl Store {
         self.logging.wait().await;
         let flushed = self.flush().await;
         self.state.close().await;
-        flushed
+        flushed?;
+        self.writer.close().await
     }
 
     fn shared(&self) -> Arc<Store> {

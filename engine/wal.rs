@@ -77,6 +77,22 @@ impl Log {
         }
     }
 
+    /// Fails when another process has taken the log over. A local log has one owner by its lock.
+    pub async fn still_owner(&self) -> Result<()> {
+        match self {
+            Log::Local(_) => Ok(()),
+            Log::Object(log) => log.still_owner().await,
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub async fn close(&mut self) -> Result<()> {
+        match self {
+            Log::Local(_) => Ok(()),
+            Log::Object(log) => log.close().await,
+        }
+    }
+
     /// Bytes in segments not yet forgotten.
     pub fn bytes(&self) -> u64 {
         match self {

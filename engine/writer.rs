@@ -57,6 +57,10 @@ enum Command {
     Append(Box<Pending>),
     /// Forget what is flushed everywhere; answers the log's bytes.
     Truncate(oneshot::Sender<Result<u64>>),
+    /// Is the log still ours?
+    StillOwner(oneshot::Sender<Result<()>>),
+    /// Nothing more will be written.
+    Close(oneshot::Sender<Result<()>>),
 }
 
 /// The sending side of the writer.
@@ -151,9 +155,23 @@ impl Writer {
 
     /// Forgets what every table has flushed; answers the bytes left in the log.
     pub async fn truncate(&self) -> Result<u64> {
+        self.ask(Command::Truncate).await
+    }
+
+    /// Fails when another process has taken the log over: then nothing may be committed to a table.
+    pub async fn still_owner(&self) -> Result<()> {
+        self.ask(Command::StillOwner).await
+    }
+
+    /// Says that nothing more will be written.
+    pub async fn close(&self) -> Result<()> {
+        self.ask(Command::Close).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let closing = || Error::new(Kind::Unavailable, "the store is closing");
-        self.commands.send(Command::Truncate(reply)).await.map_err(|_| closing())?;
+        self.commands.send(command(reply)).await.map_err(|_| closing())?;
         answer.await.map_err(|_| closing())?
     }
 }
@@ -203,7 +221,7 @@ impl Task {
         while let Some(command) = inbox.recv().await {
             let mut group = Vec::new();
             let mut bytes = 0;
-            let mut truncate = Vec::new();
+            let mut others = Vec::new();
             let mut one = Some(command);
             while let Some(command) = one.take() {
                 match command {
@@ -211,7 +229,7 @@ impl Task {
                         bytes += pending.body.len();
                         group.push(pending);
                     }
-                    Command::Truncate(reply) => truncate.push(reply),
+                    other => others.push(other),
                 }
                 if bytes < GROUP_BYTES_MAX {
                     one = inbox.try_recv().ok();
@@ -220,10 +238,19 @@ impl Task {
             if !group.is_empty() {
                 self.write(group).await;
             }
-            for reply in truncate {
-                let done = self.truncate().await;
-                let _ = reply.send(done);
+            for other in others {
+                self.other(other).await;
             }
+        }
+    }
+
+    async fn other(&mut self, command: Command) {
+        // Whoever asked may have gone; then nobody needs the answer.
+        match command {
+            Command::Append(_) => {}
+            Command::Truncate(reply) => drop(reply.send(self.truncate().await)),
+            Command::StillOwner(reply) => drop(reply.send(self.log.still_owner().await)),
+            Command::Close(reply) => drop(reply.send(self.log.close().await)),
         }
     }
 

@@ -8,7 +8,7 @@ mod disk;
 mod disks;
 mod journal;
 mod kills;
-mod older;
+mod made;
 mod oracle;
 mod owners;
 mod power;

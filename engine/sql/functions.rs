@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use crate::sql::arithmetic::Arithmetic;
-use crate::sql::{aggregate, json, time};
+use crate::sql::{aggregate, json, time, truncate};
 
 /// A function's entry in the SQL reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     let mut all = Arithmetic::all();
     all.extend(json::all());
     all.extend(time::all());
+    all.extend(truncate::all());
     all
 }
 

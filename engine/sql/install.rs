@@ -6,6 +6,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 
 use crate::sql::functions;
+use crate::sql::grouping;
 use crate::sql::lateral;
 use crate::sql::planner::Planner;
 use crate::sql::types::Types;
@@ -27,5 +28,5 @@ pub fn install(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     // A later function takes the place of a stock one of its name.
     builder.scalar_functions().get_or_insert_with(Vec::new).extend(functions::scalars());
     builder.aggregate_functions().get_or_insert_with(Vec::new).extend(functions::aggregates());
-    builder.with_analyzer_rule(lateral::rule()).with_type_planner(Arc::new(Types))
+    builder.with_analyzer_rule(lateral::rule()).with_optimizer_rule(grouping::rule()).with_type_planner(Arc::new(Types))
 }

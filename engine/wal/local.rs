@@ -39,6 +39,8 @@ impl LocalLog {
     pub fn open(dir: PathBuf) -> Result<(LocalLog, Recovered, Vec<Key>)> {
         let at = |e| Error::unavailable("open the write-ahead log", e);
         fs::create_dir_all(&dir).map_err(at)?;
+        // Its own name must survive the power too.
+        sync_dir(dir.parent().expect("the log lies in a data directory")).map_err(at)?;
         let (mut recovered, mut keys, mut closed) = (Recovered { frames: vec![], dropped: vec![] }, vec![], vec![]);
         for path in sorted(&dir, "keys").map_err(at)? {
             keys.extend(parse_keys(&fs::read(&path).map_err(at)?, &name_of(&path), &mut recovered.dropped));
@@ -52,6 +54,9 @@ impl LocalLog {
                 fs::remove_file(&path).map_err(at)?;
                 continue;
             }
+            // Whoever wrote it may have ended before the sync. From now on its rows are shown, and its keys are answered as
+            // acknowledged, so they must not go with the power.
+            File::open(&path).and_then(|file| file.sync_all()).map_err(at)?;
             let segment = Segment {
                 bytes: bytes.len() as u64,
                 next: one.frames.last().map_or(0, |(h, _)| h.next()),
@@ -62,6 +67,7 @@ impl LocalLog {
             recovered.dropped.extend(one.dropped);
             closed.push(segment);
         }
+        sync_dir(&dir).map_err(at)?;
         Ok((LocalLog { dir, closed, open: None, broken: false }, recovered, keys))
     }
 

@@ -5,6 +5,7 @@
 //! name taken and stops: nothing that it could acknowledge is lost, nothing is acknowledged twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -38,8 +39,12 @@ pub struct ObjectLog {
     doubtful: Option<Bytes>,
 }
 
+const TAKEN_OVER: &str = "another process has taken over this store's log; this one no longer writes";
 /// Stands in the place of frames that were refused although their PUT had arrived. Not empty, so that it is no seal.
 const VOID: &[u8] = b"void";
+/// What a new owner waits after it has fenced an earlier one that did not close: so long a commit that this one began before
+/// it was fenced may take. Every later one is refused by [`ObjectLog::still_owner`].
+const TAKEOVER_GRACE: Duration = Duration::from_secs(2);
 /// Names that one write tries before it gives up.
 const TRIES_MAX: usize = 4;
 
@@ -55,10 +60,14 @@ async fn put_new(store: &dyn ObjectStore, path: &Path, body: Bytes) -> object_st
 impl ObjectLog {
     /// Claims the next epoch, seals the earlier ones and reads them.
     pub async fn open(place: &Place) -> Result<(ObjectLog, Recovered, Vec<Key>)> {
-        ObjectLog::open_at(place.objects(), place.path("wal")).await
+        ObjectLog::open_at(place.objects(), place.path("wal"), TAKEOVER_GRACE).await
     }
 
-    async fn open_at(store: Arc<dyn ObjectStore>, root: Path) -> Result<(ObjectLog, Recovered, Vec<Key>)> {
+    async fn open_at(
+        store: Arc<dyn ObjectStore>,
+        root: Path,
+        grace: Duration,
+    ) -> Result<(ObjectLog, Recovered, Vec<Key>)> {
         let mut log = ObjectLog { store, root, epoch: 0, number: 0, objects: Vec::new(), doubtful: None };
         let names = log.list("wal").await?;
         let newest = names.iter().filter_map(|p| log.epoch_of(p)).max().unwrap_or(0);
@@ -71,15 +80,20 @@ impl ObjectLog {
             }
         }
         log.number = 1;
+        let mut fenced = false;
         for epoch in 1..log.epoch {
-            log.seal(epoch).await?;
+            fenced |= log.seal(epoch).await?;
+        }
+        if fenced {
+            tokio::time::sleep(grace).await;
         }
         let (mut recovered, mut keys) = (Recovered { frames: vec![], dropped: vec![] }, vec![]);
         for path in log.list("keys").await? {
             keys.extend(parse_keys(&log.read(&path).await?, path.as_ref(), &mut recovered.dropped));
         }
         for path in log.list("wal").await? {
-            let bytes = log.read(&path).await?;
+            // The fenced owner may have forgotten what it had flushed before.
+            let Some(bytes) = log.find(&path).await? else { continue };
             if bytes == VOID {
                 log.objects.push(Written { path, bytes: bytes.len() as u64, next: 0, keys: vec![] });
                 continue;
@@ -128,8 +142,7 @@ impl ObjectLog {
     /// The next name is taken: by frames of ours that were refused, whose place is made void, or by another owner.
     async fn pass_over(&mut self, path: &Path, there: &Bytes) -> Result<()> {
         if self.doubtful.as_ref() != Some(there) {
-            let why = "another process has taken over this store's log; this one no longer writes";
-            return Err(Error::new(Kind::Conflict, why));
+            return Err(Error::new(Kind::Conflict, TAKEN_OVER));
         }
         let void = PutPayload::from_static(VOID);
         self.store.put(path, void).await.map_err(unavailable("make a refused frame of the log void"))?;
@@ -141,6 +154,7 @@ impl ObjectLog {
 
     /// See [`super::Log::truncate`].
     pub async fn truncate(&mut self, seq: u64) -> Result<()> {
+        self.still_owner().await?;
         // The newest object stays: by it a new owner finds the name that this one would take next.
         let newest = self.name(self.epoch, self.number - 1);
         let done = |o: &Written| o.next <= seq && o.path != newest;
@@ -180,17 +194,32 @@ impl ObjectLog {
         self.objects.iter().map(|o| o.bytes).sum()
     }
 
-    async fn seal(&self, epoch: u64) -> Result<()> {
+    /// Fails when another owner has claimed a later epoch: then nothing more may be committed.
+    pub async fn still_owner(&self) -> Result<()> {
+        let listed = self.store.list_with_delimiter(Some(&self.root)).await.map_err(unavailable("list the log"))?;
+        match listed.common_prefixes.iter().filter_map(|path| self.epoch_of(path)).max() {
+            Some(newest) if newest > self.epoch => Err(Error::new(Kind::Conflict, TAKEN_OVER)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Seals its own epoch, so that the next owner need not wait for it.
+    pub async fn close(&mut self) -> Result<()> {
+        self.seal(self.epoch).await.map(|_| ())
+    }
+
+    /// Ends an epoch; answers whether it was open until now.
+    async fn seal(&self, epoch: u64) -> Result<bool> {
         let prefix = self.root.clone().join(format!("{epoch:020}"));
         let names: Vec<_> = self.store.list(Some(&prefix)).try_collect().await.map_err(unavailable("list the log"))?;
         let sealed = names.iter().any(|m| m.size == 0 && number_of(&m.location).is_some_and(|n| n > 0));
         if names.is_empty() || sealed {
-            return Ok(());
+            return Ok(false);
         }
         let mut number = names.iter().filter_map(|m| number_of(&m.location)).max().map_or(0, |n| n + 1);
         loop {
             match put_new(&*self.store, &self.name(epoch, number), Bytes::new()).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(object_store::Error::AlreadyExists { .. }) => number += 1,
                 Err(e) => return Err(Error::unavailable("seal an epoch of the log", e)),
             }
@@ -203,6 +232,14 @@ impl ObjectLog {
             all.into_iter().map(|m| m.location).filter(|p| p.extension() == Some(extension)).collect();
         found.sort();
         Ok(found)
+    }
+
+    async fn find(&self, path: &Path) -> Result<Option<Bytes>> {
+        match self.store.get(path).await {
+            Ok(got) => got.bytes().await.map(Some).map_err(unavailable("read the log")),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(Error::unavailable("read the log", e)),
+        }
     }
 
     async fn read(&self, path: &Path) -> Result<Bytes> {

@@ -18,7 +18,26 @@ use super::outside;
 use crate::facts::current::Visible;
 use crate::facts::zones::Zones;
 use crate::scope::Tenants;
-use crate::table::Table;
+use crate::table::{Index, Table};
+
+/// What zones can decide of a scan's filters, at one moment.
+pub struct Pruning {
+    /// See [`Filters::generation`].
+    pub generation: u64,
+    predicates: Vec<PruningPredicate>,
+}
+
+impl Pruning {
+    /// Which zones can hold a row that the filters keep.
+    pub fn kept(&self, zones: &Zones) -> DfResult<Vec<usize>> {
+        let mut kept = vec![true; zones.count];
+        for predicate in &self.predicates {
+            let may = predicate.prune(zones)?;
+            kept.iter_mut().zip(may).for_each(|(keep, may)| *keep &= may);
+        }
+        Ok((0..zones.count).filter(|zone| kept[*zone]).collect())
+    }
+}
 
 /// The filters of one scan.
 #[derive(Debug, Clone)]
@@ -97,19 +116,18 @@ impl Filters {
         self.asked.iter().map(snapshot_generation).fold(0, u64::wrapping_add)
     }
 
-    /// Which zones can hold a row that the filters keep, as they stand now. `schema` is the whole table's.
-    pub fn kept(&self, zones: &Zones, schema: &SchemaRef) -> DfResult<Vec<usize>> {
-        let mut kept = vec![true; zones.count];
-        let known = |name: &str| {
-            zones.times.iter().any(|(time, ..)| *time == name) || zones.ids.iter().any(|(id, ..)| *id == name)
-        };
+    /// The filters that zones can decide, as they stand now. `schema` is the whole table's.
+    pub fn pruning(&self, schema: &SchemaRef) -> DfResult<Pruning> {
+        let indexed = |name: &str| self.table.indexes.iter().any(|Index::BTree(column)| *column == name);
+        let known = |name: &str| name == self.table.time || indexed(name);
+        let generation = self.generation();
+        let mut predicates = Vec::new();
         for filter in &self.asked {
             if collect_columns(filter).iter().any(|column| known(column.name())) {
                 let filter = snapshot_physical_expr(reassign_expr_columns(filter.clone(), schema)?)?;
-                let pruned = PruningPredicate::try_new(filter, schema.clone())?.prune(zones)?;
-                kept.iter_mut().zip(pruned).for_each(|(keep, may)| *keep &= may);
+                predicates.push(PruningPredicate::try_new(filter, schema.clone())?);
             }
         }
-        Ok((0..zones.count).filter(|zone| kept[*zone]).collect())
+        Ok(Pruning { generation, predicates })
     }
 }

@@ -16,8 +16,10 @@ use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
 use lance_core::ROW_ADDR;
 use lance_io::scheduler::ScanScheduler;
 use lance_table::format::Fragment;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::filter::Pruning;
 use super::reader::Reader;
 use super::{BATCH_ROWS, outside};
 use crate::facts::zones::{Ids, Times, ZONE_ROWS, Zones, zone_range};
@@ -27,8 +29,9 @@ use crate::table::{Index, Type};
 const BATCHES_AHEAD: usize = 2;
 /// Zones whose filter columns are read before the rest of their rows is.
 const CHUNK_ZONES: usize = 8;
-/// Of so many rows, if one is shown, the shown rows are fetched one by one; if more are, all are read.
-const ROWS_PER_TAKE: usize = 16;
+/// Of so many rows, if one is shown, the shown rows are fetched one by one; if more are, all are read. Each fetch
+/// decompresses the chunk of a few hundred rows that it stands in.
+const ROWS_PER_TAKE: usize = 256;
 /// A narrow column costs less to read than to fetch later; so many of them do not.
 const NARROW_LATER_MIN: usize = 4;
 
@@ -41,6 +44,7 @@ pub(super) struct Plan {
     /// Columns that are read of shown rows only.
     later: Vec<String>,
     bound: OnceLock<Option<Arc<dyn PhysicalExpr>>>,
+    pruning: Mutex<Arc<Pruning>>,
 }
 
 /// One fragment that is being read.
@@ -78,7 +82,8 @@ impl Plan {
                 (first, later) = (needed.into_iter().collect(), rest);
             }
         }
-        Ok(Plan { reader, scheduler, first, later, bound: OnceLock::new() })
+        let pruning = Mutex::new(Arc::new(reader.filters.pruning(&reader.snapshot.table.sql_schema())?));
+        Ok(Plan { reader, scheduler, first, later, bound: OnceLock::new(), pruning })
     }
 
     /// The rows of one fragment.
@@ -170,7 +175,15 @@ impl Plan {
 
     /// The zones that can hold an answer, as far as is known now.
     fn kept(&self, zones: &Zones) -> DfResult<Vec<usize>> {
-        self.reader.filters.kept(zones, &self.reader.snapshot.table.sql_schema())
+        self.pruning()?.kept(zones)
+    }
+
+    fn pruning(&self) -> DfResult<Arc<Pruning>> {
+        let mut newest = self.pruning.lock();
+        if newest.generation != self.reader.filters.generation() {
+            *newest = Arc::new(self.reader.filters.pruning(&self.reader.snapshot.table.sql_schema())?);
+        }
+        Ok(newest.clone())
     }
 
     /// Every needed column of every row, filtered as it comes.

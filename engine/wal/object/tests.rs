@@ -74,7 +74,7 @@ fn frame_at(seq: u64) -> Vec<Bytes> {
 }
 
 async fn open(store: &Arc<Forgetful>) -> (ObjectLog, Vec<u64>) {
-    let (log, recovered, _) = ObjectLog::open_at(store.clone(), Path::from("wal")).await.unwrap();
+    let (log, recovered, _) = ObjectLog::open_at(store.clone(), Path::from("wal"), Duration::ZERO).await.unwrap();
     assert!(recovered.dropped.is_empty(), "{:?}", recovered.dropped);
     (log, recovered.frames.iter().map(|(h, _)| h.seq).collect())
 }
@@ -121,4 +121,17 @@ async fn a_frame_whose_answer_was_lost_was_refused_and_stays_refused() {
     write(&mut log, 3).await.unwrap();
     write(&mut log, 4).await.unwrap();
     assert_eq!(open(&store).await.1, [1, 3, 4]);
+}
+
+#[tokio::test]
+async fn an_owner_that_was_replaced_commits_nothing_more() {
+    let store = Arc::new(Forgetful::default());
+    let (mut old, _) = open(&store).await;
+    write(&mut old, 1).await.unwrap();
+    old.still_owner().await.unwrap();
+    let (new, _) = open(&store).await;
+    new.still_owner().await.unwrap();
+    assert_eq!(old.still_owner().await.unwrap_err().kind(), Kind::Conflict);
+    assert_eq!(old.truncate(2).await.unwrap_err().kind(), Kind::Conflict, "its frames are the new owner's to forget");
+    assert!(!new.seal(1).await.unwrap(), "the first epoch is sealed already");
 }
