@@ -22,7 +22,7 @@ GROUP BY 1, 2 ORDER BY times DESC, service_name, body LIMIT 20
 SELECT k8s_namespace_name, k8s_pod_name, count(*) AS lines, sum(length(body)) AS bytes
 FROM otel_log GROUP BY 1, 2 ORDER BY bytes DESC, k8s_pod_name LIMIT 10
 
--- latency_by_service ~0.03: The median, 95th and 99th percentile of what each service serves, over the day.
+-- latency_by_service ~0.10: The median, 95th and 99th percentile of what each service serves, over the day.
 SELECT service_name, count(*) AS requests,
   approx_percentile_cont(duration_ns, 0.5) AS p50, approx_percentile_cont(duration_ns, 0.95) AS p95,
   approx_percentile_cont(duration_ns, 0.99) AS p99
@@ -38,7 +38,7 @@ SELECT service_name, count(*) AS requests,
   quantileTDigest(0.99)(duration_ns) AS p99
 FROM otel_span WHERE kind = 'SERVER' GROUP BY 1 ORDER BY 1
 
--- latency_by_route ~0.03: How slow is each route of one service, in six hours?
+-- latency_by_route ~0.10: How slow is each route of one service, in six hours?
 SELECT http_request_method, http_route, count(*) AS requests, approx_percentile_cont(duration_ns, 0.95) AS p95
 FROM otel_span
 WHERE service_name = 'gateway' AND kind = 'SERVER' AND time >= TIMESTAMP '{day} 12:00:00'
