@@ -58,13 +58,13 @@ class Duck:
         self.connection.execute("SET TimeZone = 'UTC'")
 
     def table(self, name, files, _options):
-        have = self.connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchone()
-        if have[0] == 0:
-            self.connection.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet({files!r})")
-            self.connection.execute("CHECKPOINT")
+        if self.ask(f"SELECT 1 AS one FROM duckdb_tables() WHERE table_name = '{name}'").num_rows == 0:
+            self.run(f"CREATE TABLE {name} AS SELECT * FROM read_parquet({files!r})")
+            self.run("CHECKPOINT")
 
     def run(self, sql):
-        self.connection.execute(sql)
+        # An answer that was not fetched to its end keeps the connection busy.
+        self.connection.execute(sql).fetchall()
 
     def ask(self, sql):
         return self.connection.sql(sql).to_arrow_table()

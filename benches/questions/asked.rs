@@ -110,6 +110,9 @@ fn first_difference(ours: &Rows, theirs: &Rows, tolerance: f64) -> Option<String
 
 fn same_cell(a: Option<&str>, b: Option<&str>, tolerance: f64) -> bool {
     let (Some(a), Some(b)) = (a, b) else { return a.unwrap_or("").is_empty() && b.unwrap_or("").is_empty() };
+    if let (Ok(a), Ok(b)) = (a.parse::<i128>(), b.parse::<i128>()) {
+        return a == b; // Counts and ids have one right value.
+    }
     if let (Ok(a), Ok(b)) = (a.parse::<f64>(), b.parse::<f64>()) {
         return a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1e-9);
     }

@@ -92,7 +92,7 @@ impl Race {
     fn line(&self, question: &Asked) -> String {
         let cell = |engine: &&'static str| match self.median(&question.name, engine) {
             Some(ms) => format!("{engine} {}", figure(ms)),
-            None => format!("{engine} -"),
+            None => format!("{engine} failed"),
         };
         format!("{:<24} {}", question.name, self.engines.iter().map(cell).collect::<Vec<_>>().join("  "))
     }
