@@ -1,7 +1,8 @@
-"""Bytes of each column of a table, in our data files and in a Parquet file with the same rows: where a row's bytes go.
+"""Bytes of a table's newest version, and of each of its columns, beside a Parquet file with the same rows.
 
-A Lance file ends with a table of its columns' metadata, which names the buffers of every page (protobuf, read by hand
-here, because nothing else of the bench needs a Lance reader). Usage: columns.py DATA_FOLDER PARQUET
+The newest manifest names the data files and indexes that count; a data file ends with a table of its columns' metadata,
+which names the buffers of every page. Both are protobuf, read by hand here, because nothing else of the bench needs a
+Lance reader. Usage: columns.py TABLE_FOLDER PARQUET
 """
 
 import glob
@@ -9,6 +10,7 @@ import json
 import os
 import struct
 import sys
+import uuid
 
 import pyarrow.parquet as pq
 
@@ -79,9 +81,42 @@ def columns(path):
         return found
 
 
+def message(file, at):
+    file.seek(at)
+    size = struct.unpack("<I", file.read(4))[0]
+    return list(fields(file.read(size)))
+
+
+def live(table):
+    """The newest version's data files and index folders; others wait for their cleaning."""
+    # Names count down from the greatest number, so that the newest version is listed first.
+    manifest = min(glob.glob(os.path.join(table, "_versions", "*.manifest")))
+    with open(manifest, "rb") as file:
+        file.seek(-16, os.SEEK_END)
+        place, _, _, magic = struct.unpack("<QHH4s", file.read(16))
+        if magic != b"LANC":
+            raise SystemExit(f"{manifest} is no manifest")
+        head = message(file, place)
+        fragments = [value for number, value in head if number == 2]
+        data = [value for fragment in fragments for number, value in fields(fragment) if number == 2]
+        names = [value.decode() for file_of in data for number, value in fields(file_of) if number == 1]
+        places = [value for number, value in head if number == 6]
+        indexes = [value for number, value in message(file, places[0]) if number == 1] if places else []
+        ids = [dict(fields(dict(fields(index))[1]))[1] for index in indexes]
+    folders = [str(uuid.UUID(bytes=bytes(name))) for name in ids]
+    return (
+        [os.path.join(table, "data", name) for name in names],
+        [os.path.join(table, "_indices", name) for name in folders],
+    )
+
+
+def bytes_below(folder):
+    return sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(folder) for name in names)
+
+
 def main():
-    folder, parquet = sys.argv[1:]
-    files = glob.glob(os.path.join(folder, "*.lance"))
+    table, parquet = sys.argv[1:]
+    files, indexes = live(table)
     ours = [sum(column) for column in zip(*map(columns, files))]
     file = pq.ParquetFile(parquet)
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
@@ -89,7 +124,11 @@ def main():
     theirs = [sum(group.column(at).total_compressed_size for group in groups) for at in range(len(names))]
     if len(ours) != len(names):
         raise SystemExit(f"{len(ours)} columns in our files, {len(names)} in the Parquet file")
-    print(json.dumps([[name, mine, other] for name, mine, other in zip(names, ours, theirs)]))
+    print(json.dumps({
+        "data": sum(map(os.path.getsize, files)), "indexes": sum(map(bytes_below, indexes)),
+        "all": bytes_below(table), "parquet": os.path.getsize(parquet), "fragments": len(files),
+        "columns": [[name, mine, other] for name, mine, other in zip(names, ours, theirs)],
+    }))
 
 
 if __name__ == "__main__":

@@ -132,12 +132,12 @@ fn canonical(cell: &str) -> String {
     text.strip_suffix(" 00:00:00").unwrap_or(text).to_owned()
 }
 
-/// Numbers to five digits, so that the noise of their last ones does not change the order.
+/// Numbers with a fraction to five digits, so that the noise of their last ones does not change the order.
 fn sort_key(row: &[Option<String>]) -> Vec<String> {
     let key = |cell: &Option<String>| match cell.as_deref().map(|cell| (cell, cell.parse::<f64>())) {
         None => String::new(),
-        Some((_, Ok(number))) => format!("{number:.5e}"),
-        Some((cell, Err(_))) => canonical(cell),
+        Some((cell, Ok(number))) if cell.contains(['.', 'e']) => format!("{number:.5e}"),
+        Some((cell, _)) => canonical(cell),
     };
     row.iter().map(key).collect()
 }
