@@ -43,8 +43,8 @@ pub fn run(context: &Context) -> Report {
     report.table("Bytes a row after maintenance", &heads, tables.iter().map(Taken::row).collect());
     tables.iter().for_each(|taken| by_column(&mut report, taken));
     report.note(
-        "The newest version's files count; older versions lie beside them for ten minutes. Parquet: pyarrow, zstd level 3, \
-         row groups of a million rows, the columns that the table has, log order.",
+        "The newest version's files count; older versions lie beside them for ten minutes. Parquet: pyarrow, zstd level \
+         3, row groups of a million rows, the columns that the table has, log order.",
     );
     report
 }

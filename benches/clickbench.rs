@@ -65,8 +65,11 @@ pub fn run(context: &Context) -> Report {
     race.goal(&mut report, "ClickBench's 43, ours over DuckDB's native table", "duckdb", 2.0);
     let title = format!("{rows} generated rows of `hits`; medians");
     race.tables(&mut report, &title, &std::collections::BTreeMap::new());
-    report.raw("geomeans", json!({"datafusion": race.geomean("datafusion"), "duckdb": race.geomean("duckdb"), "chdb": race.geomean("chdb")}));
-    report.note("The rows are generated (`benches/peers/hits_rows.py`), not ClickBench's; all engines run in their own process without a wire between.");
+    report.raw("geomeans", race.geomeans());
+    report.note(
+        "The rows are generated (`benches/peers/hits_rows.py`), not ClickBench's. Every engine is asked inside its own \
+         process, without a wire between. Texts: `benches/sql/clickbench.sql`.",
+    );
     ours.close();
     race.insist();
     report

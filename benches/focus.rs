@@ -1,5 +1,5 @@
-//! A million FOCUS rows: loading a CSV through the file door against DuckDB reading the same file into exact decimals, and
-//! the commonest questions about cost on both.
+//! A million FOCUS rows: loading a CSV through the file door against DuckDB reading the same file into exact decimals,
+//! and the commonest questions about cost on both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,8 +74,9 @@ pub fn run(context: &Context) -> Report {
     });
     race.tables(&mut report, &format!("{rows} FOCUS rows; medians"), &std::collections::BTreeMap::new());
     report.note(
-        "Rows are generated from the sample in `tests/fixtures/cost`. Ours loads with `stellwerk ingest cost`, from the \
-         start of the process to its end; DuckDB's time is the statement and CHECKPOINT alone. Ours answers over HTTP in Arrow.",
+        "Rows are generated from the sample in `tests/fixtures/cost`. Ours loads with `stellwerk ingest cost`, from \
+         the start of the process to its end; DuckDB's time is the statement and CHECKPOINT alone. Ours answers over \
+         HTTP in Arrow. Texts: `benches/sql/focus.sql`.",
     );
     race.insist();
     report

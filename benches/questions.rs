@@ -1,10 +1,10 @@
-//! Twenty questions of dashboards and people on call, over a day of logs and spans that came through the real door. Every
-//! engine has the same rows and must give the same answers.
+//! Twenty questions of dashboards and people on call, over a day of logs and spans that came through the real door.
+//! Every engine has the same rows and must give the same answers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Context;
 use crate::report::{Bound, Goal, Report, Spread, figure};
@@ -40,8 +40,8 @@ pub fn run(context: &Context) -> Report {
     let title = format!("{} log rows, {} spans; medians", telemetry.log_rows, telemetry.span_rows);
     race.tables(&mut report, &title, &inside);
     report.note(
-        "Ours is asked over HTTP with JSON answers, the peers inside a Python process that fetches Arrow; all are warm and \
-         use all cores. Texts: `benches/sql/questions.sql`.",
+        "Ours is asked over HTTP with JSON answers, the peers inside a Python process that fetches Arrow; all are warm \
+         and use all cores. Texts: `benches/sql/questions.sql`.",
     );
     race.insist();
     report
@@ -108,6 +108,5 @@ fn goals(race: &Race, report: &mut Report) {
         ours: shown(ours),
         peer: format!("chDB {}", shown(chdb)),
     });
-    let each = |peer: &'static str| race.geomean(peer).map_or(Value::Null, |ratio| json!(ratio));
-    report.raw("geomeans", json!({ "datafusion": each("datafusion"), "duckdb": each("duckdb"), "chdb": each("chdb") }));
+    report.raw("geomeans", race.geomeans());
 }

@@ -90,7 +90,8 @@ pub const EXCEPTIONS: &[(&str, &str)] = &[
     ("ValueError", "invalid literal for int() with base 10"),
 ];
 
-/// What happened, with gaps for what differs: `{u}` a user, `{n}` a number, `{d}` a duration, `{x}` hex, `{r}` the route.
+/// What happened, with gaps for what differs: `{u}` a user, `{n}` a number, `{d}` a duration, `{x}` hex, `{r}` the
+/// route.
 pub const MESSAGES: &[&str] = &[
     "request completed method=GET route={r} status=200 duration={d}ms bytes={n} user={u} request_id={x}",
     "cache lookup key=product:{n} shard={n} hit=true ttl={n}s took={d}ms trace_flags=01 worker={n}",

@@ -1,6 +1,6 @@
-"""Writes FOCUS 1.2 rows as CSV: the sample's columns and kinds of charges, spread over three months, 200 sub-accounts and
-a hundred thousand resources. Every row keeps what belongs together in the sample (service, SKU, unit prices, units); costs
-are exactly quantity times unit price. Seeded: the same rows at every run. Usage: focus_rows.py SAMPLE ROWS FILE
+"""Writes FOCUS 1.2 rows as CSV: the sample's columns and kinds of charges, spread over three months, 200 sub-accounts
+and a hundred thousand resources. Every row keeps what belongs together in the sample (service, SKU, unit prices, units);
+costs are exactly quantity times unit price. Seeded: the same rows at every run. Usage: focus_rows.py SAMPLE ROWS FILE
 """
 
 import csv

@@ -1,6 +1,7 @@
-"""Writes rows of ClickBench's `hits` as Parquet: its 105 columns, with generated values. The real data set cannot be had
-here, so its shapes are imitated: most pages and users are seen once and few very often, most search phrases are empty,
-and the single values that the questions look for are there. Seeded. Usage: hits_rows.py COLUMNS ROWS FILE
+"""Writes rows of ClickBench's `hits` as Parquet: its 105 columns, with generated values. The real data set is too large
+to fetch for a bench, so its shapes are imitated: most pages and users are seen once and few very often, most search
+phrases are empty, and the single values that the questions look for are there. Seeded.
+Usage: hits_rows.py COLUMNS ROWS FILE
 """
 
 import os
@@ -40,8 +41,11 @@ class Pools:
             f"{WORDS[a].title()} {WORDS[b]} - {'Google' if n % 3001 == 11 else WORDS[c]} {n % 977}"
             for n, (a, b, c) in enumerate(word[: pages // 4])
         ])
-        self.referers = pa.array([""] + [f"http://{'www.' if n % 2 else ''}{hosts[h]}/{WORDS[n % 18]}/{n}" for n, h in enumerate(host[: pages // 3])])
-        self.phrases = pa.array([""] + [f"{WORDS[a]} {WORDS[b]} {n}" for n, (a, b, _) in enumerate(word[: pages // 10])])
+        self.referers = pa.array([""] + [
+            f"http://{'www.' if n % 2 else ''}{hosts[h]}/{WORDS[n % 18]}/{n}" for n, h in enumerate(host[: pages // 3])
+        ])
+        phrases = enumerate(word[: pages // 10])
+        self.phrases = pa.array([""] + [f"{WORDS[a]} {WORDS[b]} {n}" for n, (a, b, _) in phrases])
         self.url_hashes = dice.integers(-(2**63), 2**63 - 1, pages)
         self.url_hashes[2] = 2868770270353813622
         self.referer_hashes = dice.integers(-(2**63), 2**63 - 1, len(self.referers))
@@ -66,7 +70,8 @@ def few(dice, rows, values, power=3):
 
 def special(pools, dice, rows, at, total):
     """The columns whose values the questions depend on."""
-    seconds = np.sort(dice.integers(at * SECONDS // total, max((at + rows) * SECONDS // total, at * SECONDS // total + 1), rows))
+    begin, end = at * SECONDS // total, (at + rows) * SECONDS // total
+    seconds = np.sort(dice.integers(begin, max(end, begin + 1), rows))
     moment = (seconds + FIRST_SECOND) * 1_000_000
     page, user = skewed(dice, rows, len(pools.urls), 3), skewed(dice, rows, len(pools.users), 2)
     referer = np.where(dice.random(rows) < 0.2, 0, skewed(dice, rows, len(pools.referers), 3))
@@ -77,20 +82,24 @@ def special(pools, dice, rows, at, total):
     return {
         "WatchID": dice.integers(0, 2**63 - 1, rows),
         "Title": texts(pools.titles, np.where(dice.random(rows) < 0.15, 0, page % len(pools.titles))),
-        "EventTime": pa.array(moment), "ClientEventTime": pa.array(moment + 3_000_000), "LocalEventTime": pa.array(moment),
+        "EventTime": pa.array(moment), "LocalEventTime": pa.array(moment),
+        "ClientEventTime": pa.array(moment + 3_000_000),
         "EventDate": pa.array(((seconds + FIRST_SECOND) // 86_400).astype(np.int32)),
         "CounterID": pools.counters[skewed(dice, rows, 6000, 4)],
-        "ClientIP": dice.integers(-(2**31), 2**31 - 1, len(pools.users))[user], "RemoteIP": dice.integers(-(2**31), 2**31 - 1, rows),
+        "ClientIP": dice.integers(-(2**31), 2**31 - 1, len(pools.users))[user],
+        "RemoteIP": dice.integers(-(2**31), 2**31 - 1, rows),
         "RegionID": skewed(dice, rows, 5000, 4) + 1, "UserID": pools.users[user],
-        "URL": texts(pools.urls, page), "OriginalURL": texts(pools.urls, np.where(dice.random(rows) < 0.7, page, 0)),
-        "Referer": texts(pools.referers, referer), "URLHash": pools.url_hashes[page], "RefererHash": pools.referer_hashes[referer],
+        "URL": texts(pools.urls, page), "URLHash": pools.url_hashes[page],
+        "OriginalURL": texts(pools.urls, np.where(dice.random(rows) < 0.7, page, 0)),
+        "Referer": texts(pools.referers, referer), "RefererHash": pools.referer_hashes[referer],
         "SearchPhrase": texts(pools.phrases, phrase), "SearchEngineID": np.where(phrase > 0, 2 + phrase % 5, 0),
         "MobilePhone": phone, "MobilePhoneModel": few_by(models, phone), "IsMobile": (phone > 0).astype(int),
         "AdvEngineID": np.where(dice.random(rows) < 0.994, 0, dice.integers(1, 30, rows)),
         "TraficSourceID": few(dice, rows, [0, -1, 6, 1, 2, 3, 5]).to_numpy(),
         "IsRefresh": (dice.random(rows) < 0.15).astype(int), "DontCountHits": (dice.random(rows) < 0.05).astype(int),
         "IsLink": (dice.random(rows) < 0.05).astype(int), "IsDownload": (dice.random(rows) < 0.01).astype(int),
-        "ResolutionWidth": width, "ResolutionHeight": width * 9 // 16, "WindowClientWidth": width - skewed(dice, rows, 300, 3),
+        "ResolutionWidth": width, "ResolutionHeight": width * 9 // 16,
+        "WindowClientWidth": width - skewed(dice, rows, 300, 3),
         "WindowClientHeight": width // 2 - skewed(dice, rows, 200, 2),
     }
 

@@ -1,4 +1,5 @@
-//! Questions as they were written down, and the judge: every engine must give the same answer, else its time says nothing.
+//! Questions as they were written down, and the judge: every engine must give the same answer, else its time says
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -119,7 +120,8 @@ fn same_cell(a: Option<&str>, b: Option<&str>, tolerance: f64) -> bool {
     canonical(a) == canonical(b)
 }
 
-/// Instants in one spelling: a blank between day and time, no zone (all are UTC), no zeros at the end, midnight as a day.
+/// Instants in one spelling: a blank between day and time, no zone (all are UTC), no zeros at the end, midnight as a
+/// day.
 fn canonical(cell: &str) -> String {
     let bytes = cell.as_bytes();
     let is_day = bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[..4].iter().all(u8::is_ascii_digit);

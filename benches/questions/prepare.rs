@@ -1,5 +1,5 @@
-//! The day of telemetry in our store and, the same rows, as Parquet for the peers. Kept between runs, because sending it
-//! through the door takes minutes; made anew when the rows, or how the store lays them down, have changed.
+//! The day of telemetry in our store and, the same rows, as Parquet for the peers. Kept between runs, because sending
+//! it through the door takes minutes; made anew when the rows, or how the store lays them down, have changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

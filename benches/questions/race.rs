@@ -123,6 +123,11 @@ impl Race {
         (!ratios.is_empty()).then(|| (sum / ratios.len() as f64).exp())
     }
 
+    /// The same for every peer.
+    pub fn geomeans(&self) -> Value {
+        self.engines[1..].iter().map(|peer| ((*peer).to_owned(), json!(self.geomean(peer)))).collect()
+    }
+
     /// The middle of our times over a peer's.
     pub fn median_ratio(&self, peer: &'static str) -> Option<f64> {
         Spread::maybe(&self.ratios(peer)).map(|spread| spread.median)
