@@ -171,7 +171,8 @@ impl Store {
             keys.extend(header.key.clone());
         }
         replay::replay(&tables, recovered.frames)?;
-        keys.sort_by_key(|k| k.at_us);
+        // By their place, not their time: a clock may have been set back between two starts.
+        keys.sort_by_key(|k| k.seq);
         next = keys.iter().map(|k| k.seq + k.rows).fold(next.max(1), u64::max);
         let publishing = Arc::new(RwLock::new(()));
         let writer = Writer::start(Start {

@@ -56,12 +56,46 @@ static BILL: Table = Table {
 static BIG: View = View { name: "BigEvents", doc: "Large ones.", sql: "SELECT trace, size FROM event WHERE size > 10" };
 
 async fn open(dir: &Path) -> Arc<Store> {
+    open_at(dir, Arc::new(WallClock)).await
+}
+
+async fn open_at(dir: &Path, clock: Arc<dyn Clock>) -> Arc<Store> {
     let tables = vec![&EVENT, &THING, &BILL, &crate::reject::REJECT, &QUERY_LOG];
     let catalogue = Catalogue { tables, views: vec![&BIG], state_tables: vec![&crate::state::LEASE] };
     let mut settings = Settings::new(dir);
     settings.flush_after = Duration::from_secs(3600);
-    let ports = Ports { clock: Arc::new(WallClock), redactor: Arc::new(NoRedaction) };
+    let ports = Ports { clock, redactor: Arc::new(NoRedaction) };
     Store::open(settings, catalogue, ports).await.unwrap()
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Still(i64);
+
+impl Clock for Still {
+    fn now_us(&self) -> i64 {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_between_two_starts_forgets_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let day_us = 86_400_000_000;
+    let keyed = |key: &str| Frame {
+        idempotency: Some(crate::frame::Idempotency { key: key.into(), body_hash: [7; 32] }),
+        ..events("a", &[1])
+    };
+    for (now, key) in [(100 * day_us, "before"), (90 * day_us, "after")] {
+        let store = open_at(dir.path(), Arc::new(Still(now))).await;
+        assert!(!store.append(keyed(key)).await.unwrap().repeated);
+        store.close().await.unwrap();
+    }
+    let store = open_at(dir.path(), Arc::new(Still(90 * day_us))).await;
+    for key in ["before", "after"] {
+        assert!(store.append(keyed(key)).await.unwrap().repeated, "{key}");
+    }
+    assert_eq!(ask(&store, "SELECT count(*) FROM event").await, "2");
 }
 
 fn events(tenant: &str, sizes: &[i64]) -> Frame {
