@@ -128,19 +128,28 @@ impl Facts {
                 })
                 .collect(),
         };
-        let mut floor = 0;
+        let (mut floor, mut found) = (0, Vec::new());
         for (filter, seq) in gone {
             if self.count(filter.clone()).await? > 0 {
-                self.delete(filter).await?;
                 floor = floor.max(seq);
+                found.push(filter);
             }
         }
-        if floor == 0 {
+        if found.is_empty() {
             return Ok(());
         }
+        // The floor comes first: a process that ends in between refuses a look back rather than answering without the rows.
+        self.note_floor(floor, until).await?;
+        for filter in found {
+            self.delete(filter).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_floor(&self, seq: u64, until: i64) -> Result<()> {
         let _turn = self.turn_to_commit().await?;
         let mut dataset = self.snapshot().dataset.as_ref().clone();
-        let (seq, us) = (floor.to_string(), until.to_string());
+        let (seq, us) = (seq.to_string(), until.to_string());
         let noted = dataset.update_config([(FLOOR_SEQ, seq.as_str()), (FLOOR_US, us.as_str())]).await;
         noted.map_err(|e| self.doubt(&self.doing("note the as-of floor of"), e))?;
         reached(Point::FloorCommitted);
