@@ -141,11 +141,14 @@ impl ObjectLog {
 
     /// The next name is taken: by frames of ours that were refused, whose place is made void, or by another owner.
     async fn pass_over(&mut self, path: &Path, there: &Bytes) -> Result<()> {
-        if self.doubtful.as_ref() != Some(there) {
-            return Err(Error::new(Kind::Conflict, TAKEN_OVER));
+        // Void already: the answer to that PUT was lost, too. Another owner would have sealed the name.
+        if there != VOID {
+            if self.doubtful.as_ref() != Some(there) {
+                return Err(Error::new(Kind::Conflict, TAKEN_OVER));
+            }
+            let void = PutPayload::from_static(VOID);
+            self.store.put(path, void).await.map_err(unavailable("make a refused frame of the log void"))?;
         }
-        let void = PutPayload::from_static(VOID);
-        self.store.put(path, void).await.map_err(unavailable("make a refused frame of the log void"))?;
         self.objects.push(Written { path: path.clone(), bytes: VOID.len() as u64, next: 0, keys: vec![] });
         self.number += 1;
         self.doubtful = None;

@@ -135,3 +135,15 @@ async fn an_owner_that_was_replaced_commits_nothing_more() {
     assert_eq!(old.truncate(2).await.unwrap_err().kind(), Kind::Conflict, "its frames are the new owner's to forget");
     assert!(!new.seal(1).await.unwrap(), "the first epoch is sealed already");
 }
+
+#[tokio::test]
+async fn a_void_whose_answer_was_lost_is_passed_over() {
+    let store = Arc::new(Forgetful::default());
+    let (mut log, _) = open(&store).await;
+    store.lose_answers.store(true, Ordering::SeqCst);
+    assert!(write(&mut log, 1).await.is_err());
+    assert_eq!(write(&mut log, 2).await.unwrap_err().kind(), Kind::Unavailable, "the void's answer is lost");
+    store.lose_answers.store(false, Ordering::SeqCst);
+    write(&mut log, 3).await.unwrap();
+    assert_eq!(open(&store).await.1, [3]);
+}
