@@ -2,7 +2,7 @@
 //!
 //! Small frames are joined as they come (each chunk at least twice as large as the next), so that a query never meets
 //! ten thousand batches of one row, and joining stays linear-logarithmic. Frames of a batch processor's size are left as
-//! they are: joining those copied every row several times and was the largest part of an append.
+//! they are: joining those would copy every row several times.
 
 use std::sync::Arc;
 

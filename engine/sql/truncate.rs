@@ -1,5 +1,5 @@
 //! `date_trunc` without a detour: stock DataFusion walks a calendar for each instant with a zone, even where the zone is
-//! UTC. All our instants are UTC, and for those plain arithmetic gives the same answer (169 ms became 9 for a million rows).
+//! UTC. All our instants are UTC, and for those plain arithmetic gives the same answer (an hour of each of a million rows took 169 ms).
 
 use std::sync::Arc;
 
