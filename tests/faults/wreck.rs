@@ -278,7 +278,7 @@ fn apply(content: &mut Vec<u8>, change: &FileChange, share: Option<f64>) {
         FileChange::Write { at, data } => {
             let at = usize::try_from(*at).expect("a file of the test");
             let arrived = share.map_or(data.len(), |share| (data.len() as f64 * share) as usize);
-            let full_length = share.is_none_or(|_| arrived % 2 == 0);
+            let full_length = share.is_none_or(|_| arrived.is_multiple_of(2));
             let end = at + if full_length { data.len() } else { arrived };
             if content.len() < end {
                 content.resize(end, 0);
