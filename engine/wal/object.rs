@@ -35,8 +35,6 @@ pub struct ObjectLog {
     epoch: u64,
     number: u64,
     objects: Vec<Written>,
-    /// The last PUT, if it failed: it may have arrived all the same, or may still arrive.
-    doubtful: Option<Bytes>,
 }
 
 const TAKEN_OVER: &str = "another process has taken over this store's log; this one no longer writes";
@@ -68,7 +66,7 @@ impl ObjectLog {
         root: Path,
         grace: Duration,
     ) -> Result<(ObjectLog, Recovered, Vec<Key>)> {
-        let mut log = ObjectLog { store, root, epoch: 0, number: 0, objects: Vec::new(), doubtful: None };
+        let mut log = ObjectLog { store, root, epoch: 0, number: 0, objects: Vec::new() };
         let names = log.list("wal").await?;
         let newest = names.iter().filter_map(|p| log.epoch_of(p)).max().unwrap_or(0);
         log.epoch = newest + 1;
@@ -126,12 +124,9 @@ impl ObjectLog {
                         continue;
                     }
                 }
-                Err(e) => {
-                    self.doubtful = Some(body);
-                    return Err(Error::unavailable("write the log", e));
-                }
+                // It may have arrived all the same, or may still arrive: the next write looks.
+                Err(e) => return Err(Error::unavailable("write the log", e)),
             }
-            self.doubtful = None;
             self.number += 1;
             self.objects.push(Written { path, bytes: body.len() as u64, next, keys });
             return Ok(());
@@ -139,19 +134,19 @@ impl ObjectLog {
         Err(Error::new(Kind::Unavailable, "write the log: every next name is taken by an earlier try"))
     }
 
-    /// The next name is taken: by frames of ours that were refused, whose place is made void, or by another owner.
+    /// The next name is taken: by another owner's seal, which is empty, or by frames of ours that were refused. Nobody else
+    /// writes under an epoch that this owner has claimed, so what is not empty is ours, however long ago its PUT failed.
     async fn pass_over(&mut self, path: &Path, there: &Bytes) -> Result<()> {
-        // Void already: the answer to that PUT was lost, too. Another owner would have sealed the name.
+        if there.is_empty() {
+            return Err(Error::new(Kind::Conflict, TAKEN_OVER));
+        }
+        // Else void already: the answer to that PUT was lost, too.
         if there != VOID {
-            if self.doubtful.as_ref() != Some(there) {
-                return Err(Error::new(Kind::Conflict, TAKEN_OVER));
-            }
             let void = PutPayload::from_static(VOID);
             self.store.put(path, void).await.map_err(unavailable("make a refused frame of the log void"))?;
         }
         self.objects.push(Written { path: path.clone(), bytes: VOID.len() as u64, next: 0, keys: vec![] });
         self.number += 1;
-        self.doubtful = None;
         Ok(())
     }
 

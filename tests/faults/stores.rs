@@ -72,10 +72,6 @@ pub fn torn(trial: &mut Trial<'_>) -> Ended {
 }
 
 pub fn answers_lost(trial: &mut Trial<'_>) -> Ended {
-    if std::env::var_os("CI").is_some() {
-        crate::harness::skipped("store-answers-lost", "a known stall after it, see README; make faults runs it");
-        return Err(Fault::Skipped);
-    }
     let rates = Rates { answer_lost: 0.15, slow: 0.1, slow_ms: 50, ..Rates::default() };
     under(trial, rates)
 }

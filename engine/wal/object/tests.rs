@@ -12,11 +12,16 @@ use object_store::{
 use super::super::{Header, Part};
 use super::*;
 
-/// A store that can lose the answer to a PUT that it has taken.
+/// A store that can lose a PUT, or the answer to one that it has taken.
 #[derive(Debug, Default)]
 struct Forgetful {
     inner: InMemory,
+    lose_requests: AtomicBool,
     lose_answers: AtomicBool,
+}
+
+fn lost(what: &'static str) -> object_store::Error {
+    object_store::Error::Generic { store: "forgetful", source: what.into() }
 }
 
 impl fmt::Display for Forgetful {
@@ -28,9 +33,12 @@ impl fmt::Display for Forgetful {
 #[async_trait::async_trait]
 impl ObjectStore for Forgetful {
     async fn put_opts(&self, at: &Path, body: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        if self.lose_requests.load(Ordering::SeqCst) {
+            return Err(lost("the request was lost"));
+        }
         let put = self.inner.put_opts(at, body, options).await?;
         match self.lose_answers.load(Ordering::SeqCst) {
-            true => Err(object_store::Error::Generic { store: "forgetful", source: "the answer was lost".into() }),
+            true => Err(lost("the answer was lost")),
             false => Ok(put),
         }
     }
@@ -146,4 +154,18 @@ async fn a_void_whose_answer_was_lost_is_passed_over() {
     store.lose_answers.store(false, Ordering::SeqCst);
     write(&mut log, 3).await.unwrap();
     assert_eq!(open(&store).await.1, [3]);
+}
+
+#[tokio::test]
+async fn a_put_that_arrives_after_the_next_one_failed_is_no_takeover() {
+    let store = Arc::new(Forgetful::default());
+    let (mut log, _) = open(&store).await;
+    let next = log.name(1, 1);
+    store.lose_requests.store(true, Ordering::SeqCst);
+    assert!(write(&mut log, 1).await.is_err());
+    assert!(write(&mut log, 2).await.is_err());
+    store.lose_requests.store(false, Ordering::SeqCst);
+    put_new(&store.inner, &next, Bytes::from(frame_at(1).concat())).await.unwrap();
+    write(&mut log, 3).await.unwrap();
+    assert_eq!(open(&store).await.1, [3], "what was refused stays refused");
 }
