@@ -462,9 +462,11 @@ impl Store {
         self.logging.close();
         self.logging.wait().await;
         let flushed = self.flush().await;
+        let released = self.state.release_all(&self.holder).await;
         self.state.close().await;
         flushed?;
-        self.writer.close().await
+        self.writer.close().await?;
+        released
     }
 
     fn shared(&self) -> Arc<Store> {

@@ -28,7 +28,9 @@ ON CONFLICT (name) DO UPDATE SET
 WHERE lease.holder = excluded.holder OR lease.expires_at <= $4
 RETURNING epoch";
 
-/// Keeps the row, so that the epoch goes on growing.
+/// Keeps the rows, so that the epochs go on growing.
+const RELEASE_ALL: &str = "UPDATE lease SET expires_at = 0 WHERE holder = $1";
+/// The same for one.
 const RELEASE: &str = "UPDATE lease SET expires_at = 0 WHERE name = $1 AND holder = $2";
 
 impl State {
@@ -44,5 +46,10 @@ impl State {
     /// Gives a lease back early; one that another holder has meanwhile is left alone.
     pub async fn release(&self, lease: &Lease) -> Result<()> {
         self.execute(RELEASE, &[lease.name.as_str().into(), lease.holder.as_str().into()]).await.map(|_| ())
+    }
+
+    /// Gives back whatever `holder` has: it ends, and who comes next need not wait.
+    pub async fn release_all(&self, holder: &str) -> Result<()> {
+        self.execute(RELEASE_ALL, &[holder.into()]).await.map(|_| ())
     }
 }

@@ -256,6 +256,8 @@ async fn leases_fence(state: &State) {
     state.release(&stolen).await.unwrap();
     assert_eq!(state.lease("maintain", "a", ttl, 26 * second).await.unwrap().unwrap().epoch, 3);
     assert_eq!(state.lease("other", "b", ttl, 0).await.unwrap().unwrap().epoch, 1);
+    state.release_all("b").await.unwrap();
+    assert_eq!(state.lease("other", "a", ttl, second).await.unwrap().unwrap().epoch, 2, "who ends gives back");
 }
 
 async fn one_of_many_takes_a_lease(state: &Arc<State>) {

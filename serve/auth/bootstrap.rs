@@ -46,11 +46,14 @@ pub async fn ensure(data: &Path, directory: &Directory) -> Result<Option<Bootstr
     }
 }
 
-/// Durable before it is used: a key that callers hold must survive the crash that follows.
+/// Durable before it is used: a key that callers hold must survive the crash that follows. Whole or not there: it gets its
+/// name when it is synced, so that no crash leaves an empty file that the next start takes for a key.
 fn write(path: &Path, key: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let staged = path.with_extension("key.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
     file.write_all(format!("{key}\n").as_bytes())?;
     file.sync_all()?;
+    std::fs::rename(&staged, path)?;
     File::open(path.parent().expect("the key's file lies in the data directory"))?.sync_all()
 }
 
