@@ -17,6 +17,7 @@ pub mod json_column;
 pub mod json_places;
 pub mod lateral;
 pub mod limit;
+mod name_codes;
 pub mod names;
 pub mod parse;
 pub mod path;

@@ -1,28 +1,28 @@
-//! `GROUP BY` over several names: DataFusion groups by one dictionary column, or by several plain ones, in vectors; for
-//! several columns with a dictionary among them it turns every row into bytes first. This rule groups by the texts
-//! themselves and makes dictionaries of the few groups that come out.
+//! `GROUP BY` over names groups by their numbers: DataFusion turns every row of a group with a dictionary in it into bytes
+//! first, and hashes texts where it does not. The few groups that come out get their names back.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result};
-use datafusion::logical_expr::expr::GroupingSet;
-use datafusion::logical_expr::{Aggregate, Cast, Expr, ExprSchemable, LogicalPlan, Projection};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-/// Groups by texts where a dictionary stands among several columns.
+use crate::sql::name_codes::{NameCodes, is_name};
+
+/// Groups by numbers of names.
 #[derive(Debug)]
-pub struct GroupByText;
+pub struct GroupByCode;
 
 /// The rule.
 pub fn rule() -> Arc<dyn OptimizerRule + Send + Sync> {
-    Arc::new(GroupByText)
+    Arc::new(GroupByCode)
 }
 
-impl OptimizerRule for GroupByText {
+impl OptimizerRule for GroupByCode {
     fn name(&self) -> &str {
-        "group_by_text"
+        "group_by_code"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -32,35 +32,31 @@ impl OptimizerRule for GroupByText {
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
         let groups = &aggregate.group_expr;
-        if groups.len() < 2 || matches!(groups[0], Expr::GroupingSet(GroupingSet::Rollup(_) | GroupingSet::Cube(_))) {
+        if groups.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
             return Ok(Transformed::no(plan));
         }
         let schema = aggregate.input.schema();
         let kinds: Vec<DataType> = groups.iter().map(|group| group.get_type(schema)).collect::<Result<_>>()?;
-        let is_name = |kind: &DataType| matches!(kind, DataType::Dictionary(_, value) if **value == DataType::Utf8);
-        if !kinds.iter().any(is_name) {
+        let codes: Vec<Option<NameCodes>> = kinds.iter().map(|kind| is_name(kind).then(NameCodes::new)).collect();
+        if codes.iter().all(Option::is_none) {
             return Ok(Transformed::no(plan));
         }
-        let as_text = |(group, kind): (&Expr, &DataType)| match is_name(kind) {
-            true => Expr::Cast(Cast::new(Box::new(group.clone()), DataType::Utf8View)),
-            false => group.clone(),
-        };
-        let texts = groups.iter().zip(&kinds).map(as_text).collect();
-        let inner = Aggregate::try_new(aggregate.input.clone(), texts, aggregate.aggr_expr.clone())?;
-        let outer: Vec<Expr> = aggregate
-            .schema
-            .iter()
-            .zip(inner.schema.iter())
-            .map(|((qualifier, field), (made_by, made))| {
-                let column = Expr::Column(Column::new(made_by.cloned(), made.name()));
-                let kept = match field.data_type() == made.data_type() {
-                    true => column,
-                    false => Expr::Cast(Cast::new(Box::new(column), field.data_type().clone())),
-                };
-                kept.alias_qualified(qualifier.cloned(), field.name())
-            })
-            .collect();
-        let inner = Arc::new(LogicalPlan::Aggregate(inner));
+        let numbered = groups.iter().zip(&codes).enumerate().map(|(at, (group, codes))| match codes {
+            // One column may be grouped by twice, under two names.
+            Some(codes) => codes.code_of(group.clone().unalias()).alias(format!("__group_code_{at}")),
+            None => group.clone(),
+        });
+        let inner = Aggregate::try_new(aggregate.input.clone(), numbered.collect(), aggregate.aggr_expr.clone())?;
+        let outer = aggregate.schema.iter().zip(inner.schema.iter()).enumerate();
+        let outer = outer.map(|(at, ((qualifier, field), (made_by, made)))| {
+            let column = Expr::Column(Column::new(made_by.cloned(), made.name()));
+            let kept = match codes.get(at).and_then(Option::as_ref) {
+                Some(codes) => codes.name_of(column),
+                None => column,
+            };
+            kept.alias_qualified(qualifier.cloned(), field.name())
+        });
+        let (outer, inner) = (outer.collect(), Arc::new(LogicalPlan::Aggregate(inner)));
         let outer = Projection::try_new_with_schema(outer, inner, aggregate.schema.clone())?;
         Ok(Transformed::yes(LogicalPlan::Projection(outer)))
     }
