@@ -5,6 +5,7 @@
 //! one lock.
 
 pub mod current;
+mod dictionaries;
 pub mod encode;
 mod index;
 pub mod maintain;
@@ -29,7 +30,7 @@ use crate::place::Place;
 use crate::table::Table;
 use current::{Additions, Base};
 use tail::Tail;
-use zones::ZoneCache;
+use zones::{Known, ZoneCache};
 
 /// Every row of the table that stands before this `_seq` and came through the log is in Lance.
 const PROPERTY_WAL: &str = "stellwerk.wal";
@@ -237,7 +238,10 @@ impl Facts {
         let next = last.next;
         let schema: SchemaRef = Arc::new(dataset.schema().into());
         let batches: Result<Vec<RecordBatch>> = chunks.iter().map(|c| encode::in_order_of(&c.rows, &schema)).collect();
-        let reader = arrow::array::RecordBatchIterator::new(batches?.into_iter().map(Ok), schema);
+        let batches = dictionaries::unify(batches?);
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let zones = Known::of(self.table, &batches);
+        let reader = arrow::array::RecordBatchIterator::new(batches.into_iter().map(Ok), schema);
         // What can fail without a commit comes before the commit.
         let additions: Result<Vec<_>> = chunks.iter().map(|c| Base::additions(self.table, &c.rows)).collect();
         let additions = additions?;
@@ -248,11 +252,16 @@ impl Facts {
         transaction.transaction_properties = Some(Arc::new(properties(next, next)));
         reached(Point::FlushWritten);
         still_owner.await?;
+        let before = dataset.clone();
         let committed = CommitBuilder::new(dataset).execute(transaction).await;
         let dataset = Arc::new(committed.map_err(|e| self.doubt(&doing, e))?);
         reached(Point::FlushCommitted);
         let version = dataset.version_id();
-        self.inner.lock().adopt(dataset, additions, Some((version, next)));
+        let mut inner = self.inner.lock();
+        if let Some(fragment) = only_new_fragment(&before, &dataset, rows) {
+            inner.zones.keep(fragment, zones);
+        }
+        inner.adopt(dataset, additions, Some((version, next)));
         Ok(true)
     }
 
@@ -269,7 +278,7 @@ impl Facts {
         let doing = format!("load {}", self.table.name);
         let params = append_params();
         let marks = Base::collector(self.table);
-        let rows = marks.clone().watch(rows);
+        let rows = dictionaries::unified(marks.clone().watch(rows));
         let transaction = InsertBuilder::new(dataset).with_params(&params).execute_uncommitted_stream(rows).await;
         let mut transaction = transaction.map_err(lance_error(doing.clone()))?;
         reached(Point::LoadWritten);
@@ -305,6 +314,14 @@ impl Inner {
         self.commits += 1;
         self.failed = None;
     }
+}
+
+/// The fragment that holds all rows of a commit; `None` if they were spread over several.
+fn only_new_fragment(before: &Dataset, after: &Dataset, rows: usize) -> Option<u64> {
+    let newest = before.fragments().iter().map(|fragment| fragment.id).max();
+    let mut new = after.fragments().iter().filter(|fragment| newest.is_none_or(|newest| fragment.id > newest));
+    let whole = new.next().filter(|fragment| fragment.physical_rows == Some(rows));
+    whole.filter(|_| new.next().is_none()).map(|fragment| fragment.id)
 }
 
 fn properties(wal: u64, next: u64) -> HashMap<String, String> {

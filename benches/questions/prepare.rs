@@ -36,6 +36,7 @@ const TRIES_MAX: usize = 3_000;
 const LAYOUT: &[&str] = &[
     include_str!("../../engine/table.rs"),
     include_str!("../../engine/facts.rs"),
+    include_str!("../../engine/facts/dictionaries.rs"),
     include_str!("../../engine/facts/encode.rs"),
     include_str!("../../engine/facts/maintain.rs"),
     include_str!("../../ingest/otel/log.rs"),

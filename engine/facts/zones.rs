@@ -2,21 +2,24 @@
 //! a question about an hour does not read a month, and a look-up of an id reads one stretch of a fragment that no index
 //! covers yet.
 //!
-//! Lance's files carry no such figures. They are read from the columns when a question first needs them and kept for as
-//! long as the fragment lives; its rows never change.
+//! Lance's files carry no such figures. A flush makes them of the rows that it writes; for other fragments they are read
+//! from the columns when a question first needs them. They are kept for as long as the fragment lives; its rows never
+//! change.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt64Array};
-use arrow::compute::{cast, max, min};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::{cast, concat, max, min};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::Column;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
+
+use crate::table::{Index, Table};
 
 /// Rows of a zone.
 pub const ZONE_ROWS: usize = 8_192;
@@ -147,10 +150,37 @@ impl PruningStatistics for Zones {
     }
 }
 
+/// What is known of one fragment.
 #[derive(Debug, Default)]
-struct Known {
+pub struct Known {
     times: Option<Arc<Times>>,
     ids: HashMap<&'static str, Arc<Ids>>,
+}
+
+impl Known {
+    /// All that can be known of a fragment with these rows.
+    pub fn of(table: &Table, rows: &[RecordBatch]) -> Known {
+        let mut times = Times::default();
+        let mut known = Known::default();
+        if each_zone(rows, table.time, |zone| times.push(zone)) {
+            known.times = Some(Arc::new(times));
+        }
+        for Index::BTree(column) in table.indexes {
+            let mut ids = Ids::default();
+            if each_zone(rows, column, |zone| ids.push(zone)) {
+                known.ids.insert(column, Arc::new(ids));
+            }
+        }
+        known
+    }
+}
+
+/// Hands a column over, zone by zone; answers whether every batch has it.
+fn each_zone(rows: &[RecordBatch], column: &str, mut take: impl FnMut(&ArrayRef)) -> bool {
+    let parts: Vec<&dyn Array> = rows.iter().filter_map(|rows| Some(rows.column_by_name(column)?.as_ref())).collect();
+    let Some(whole) = concat(&parts).ok().filter(|_| parts.len() == rows.len()) else { return false };
+    (0..whole.len()).step_by(ZONE_ROWS).for_each(|at| take(&whole.slice(at, ZONE_ROWS.min(whole.len() - at))));
+    true
 }
 
 /// What is known of one table's fragments, by the fragment's id, which Lance never gives out again.
@@ -178,6 +208,11 @@ impl ZoneCache {
     /// Keeps the ids of a fragment's column.
     pub fn keep_ids(&self, fragment: u64, column: &'static str, ids: Arc<Ids>) {
         self.known.lock().entry(fragment).or_default().ids.insert(column, ids);
+    }
+
+    /// Keeps all that is known of a fragment.
+    pub fn keep(&self, fragment: u64, known: Known) {
+        self.known.lock().insert(fragment, known);
     }
 
     /// Forgets fragments that are gone.
