@@ -238,7 +238,7 @@ impl Facts {
         let next = last.next;
         let schema: SchemaRef = Arc::new(dataset.schema().into());
         let batches: Result<Vec<RecordBatch>> = chunks.iter().map(|c| encode::in_order_of(&c.rows, &schema)).collect();
-        let batches = dictionaries::unify(batches?);
+        let batches = dictionaries::unify(batches?).map_err(|e| Error::unavailable("join rows before a flush", e))?;
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let zones = Known::of(self.table, &batches);
         let reader = arrow::array::RecordBatchIterator::new(batches.into_iter().map(Ok), schema);

@@ -1,28 +1,32 @@
 //! One dictionary for many batches. Every frame brings its own small dictionaries; Lance joins those of a page without
-//! merging them, so that the same names are stored again for every frame and the keys grow by as many bits.
+//! merging them, so that the same names are stored again for every frame and the keys grow by as many bits. It copies each
+//! batch before it joins them, so that a dictionary which batches share is stored once a batch: batches are joined first.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 
+/// Rows of a joined batch: enough that its dictionaries are small beside it, few enough to be copied in passing.
+const BATCH_ROWS: usize = 65_536;
 /// Rows of a stream that share dictionaries.
-const GROUP_ROWS: usize = 131_072;
+const GROUP_ROWS: usize = 2 * BATCH_ROWS;
 /// Bytes of a stream's batches that wait for their group to be full.
 const GROUP_BYTES: usize = 32 << 20;
 /// A value that no row has used yet.
 const UNUSED: i32 = -1;
 
-/// The same rows; in each dictionary column all batches share one dictionary of the values that rows use, in the order
-/// in which they are met.
-pub fn unify(mut batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
-    let Some(schema) = batches.first().map(RecordBatch::schema) else { return batches };
+/// The same rows in fewer batches; in each dictionary column all of them share one dictionary of the values that rows use,
+/// in the order in which they are met.
+pub fn unify(mut batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(batches) };
     for (at, field) in schema.fields().iter().enumerate() {
         if is_names(field.data_type()) && !is_shared(&batches, at) {
             let unified = unify_column(batches.iter().map(|batch| batch.column(at).as_dictionary()));
@@ -33,7 +37,17 @@ pub fn unify(mut batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
             }
         }
     }
-    batches
+    let (mut joined, mut open, mut rows) = (Vec::new(), Vec::new(), 0);
+    for batch in batches {
+        if rows + batch.num_rows() > BATCH_ROWS && rows > 0 {
+            joined.push(concat_batches(&schema, &std::mem::take(&mut open))?);
+            rows = 0;
+        }
+        rows += batch.num_rows();
+        open.push(batch);
+    }
+    joined.push(concat_batches(&schema, &open)?);
+    Ok(joined)
 }
 
 /// The same stream, unified in groups of a bounded size.
@@ -41,7 +55,7 @@ pub fn unified(stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let schema = stream.schema();
     let groups = futures::stream::try_unfold((stream, VecDeque::new()), |(mut stream, mut ready)| async move {
         if ready.is_empty() {
-            ready.extend(unify(group(&mut stream).await?));
+            ready.extend(unify(group(&mut stream).await?)?);
         }
         Ok(ready.pop_front().map(|batch| (batch, (stream, ready))))
     });
@@ -97,7 +111,7 @@ fn unify_column<'a>(columns: impl Iterator<Item = &'a DictionaryArray<Int32Type>
 
 #[cfg(test)]
 mod tests {
-    use arrow::compute::{cast, concat_batches};
+    use arrow::compute::cast;
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
@@ -117,11 +131,19 @@ mod tests {
     fn batches_share_one_dictionary_and_keep_their_rows() {
         let whole = batch(&[Some("unused"), Some("a"), None, Some("c")]);
         let before = vec![batch(&[Some("a"), None, Some("b"), Some("a")]), batch(&[]), whole.slice(1, 3), batch(&[None])];
-        let after = unify(before.clone());
+        let after = unify(before.clone()).expect("batches of one schema");
+        assert_eq!(after.len(), 1);
         assert_eq!(&texts(&after), &texts(&before));
-        assert!(is_shared(&after, 0));
         let names = after[0].column(0).as_dictionary::<Int32Type>().values().clone();
         assert_eq!(names.as_string::<i32>(), &StringArray::from(vec!["a", "b", "c"]), "what no row uses is left out");
+    }
+
+    #[test]
+    fn large_batches_stay_apart_and_share() {
+        let large = batch(&vec![Some("a"); BATCH_ROWS]);
+        let after = unify(vec![large.clone(), batch(&[Some("b")]), large]).expect("batches of one schema");
+        assert_eq!(after.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [BATCH_ROWS, 1, BATCH_ROWS]);
+        assert!(is_shared(&after, 0));
     }
 
     #[tokio::test]
@@ -136,6 +158,6 @@ mod tests {
         let whole = RecordBatchStreamAdapter::new(schema, futures::stream::iter(parts));
         let batches: Vec<_> = unified(Box::pin(whole)).try_collect().await.expect("a stream without errors");
         assert_eq!(texts(&batches).as_string::<i32>(), &StringArray::from(vec!["a", "b", "a"]));
-        assert!(is_shared(&batches, 0));
+        assert_eq!(batches.len(), 1);
     }
 }

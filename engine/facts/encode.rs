@@ -16,7 +16,9 @@ use crate::table::{SEQ, Table, Type};
 const TEXT_HINTS: Hints = &[
     ("lance-encoding:compression", "zstd"),
     ("lance-encoding:compression-level", "3"),
-    ("lance-encoding:minichunk-size", "131072"),
+    ("lance-encoding:minichunk-size", "262144"),
+    // Lance makes a page's dictionary by itself where texts repeat, and would compress its values with lz4: nothing for ids.
+    ("lance-encoding:dict-values-compression", "zstd"),
 ];
 /// For names: keys in as many bits as the dictionary needs (not split into byte planes: slow to join), runs compressed.
 const NAME_HINTS: Hints = &[
