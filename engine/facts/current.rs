@@ -384,18 +384,50 @@ impl Visible {
         let tenants = texts(batch, self.table.tenant)?;
         let sets = texts(batch, self.table.set.expect("a table with marks has a set column"))?;
         let (seqs, ops) = (seqs(batch)?, ops(batch)?);
-        // Rows of a set stand together, so the look-up is per run of rows, and by the dictionaries' keys.
-        let mut last = (None, 0);
+        let mut known = KnownMarks::new(tenants.values().len(), sets.values().len());
         let mut keep = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let keys = (tenants.key(row), sets.key(row));
-            if last.0 != Some(keys) {
-                let mark = text(&tenants, row).zip(text(&sets, row)).and_then(|(t, s)| marks.get(t)?.get(s)).copied();
-                last = (Some(keys), mark.unwrap_or(0));
-            }
-            keep.push(ops.is_null(row) && seqs.value(row) as u64 >= last.1);
+            let mark = known.mark((tenants.key(row), sets.key(row)), || {
+                let mark = text(&tenants, row).zip(text(&sets, row)).and_then(|(t, s)| marks.get(t)?.get(s));
+                mark.copied().unwrap_or(0)
+            });
+            keep.push(ops.is_null(row) && seqs.value(row) as u64 >= mark);
         }
         Ok(BooleanArray::from(keep))
+    }
+}
+
+/// Most pairs of a tenant and a set for which a batch keeps a place each.
+const PAIRS_MAX: usize = 1 << 16;
+
+/// Marks by the keys of a batch's dictionaries, so that texts are hashed once a pair and not once a row.
+struct KnownMarks {
+    /// Sets, and one for none.
+    width: usize,
+    /// Empty where there would be too many; then only the last pair is known.
+    places: Vec<Option<u64>>,
+    last: ((Option<usize>, Option<usize>), Option<u64>),
+}
+
+impl KnownMarks {
+    fn new(tenants: usize, sets: usize) -> KnownMarks {
+        let (width, pairs) = (sets + 1, (tenants + 1).saturating_mul(sets + 1));
+        let places = if pairs <= PAIRS_MAX { vec![None; pairs] } else { Vec::new() };
+        KnownMarks { width, places, last: ((None, None), None) }
+    }
+
+    fn mark(&mut self, pair: (Option<usize>, Option<usize>), look: impl FnOnce() -> u64) -> u64 {
+        let place = |key: Option<usize>| key.map_or(0, |key| key + 1);
+        let known = match self.places.get_mut(place(pair.0) * self.width + place(pair.1)) {
+            Some(known) => known,
+            None => {
+                if self.last.0 != pair {
+                    self.last = (pair, None);
+                }
+                &mut self.last.1
+            }
+        };
+        *known.get_or_insert_with(look)
     }
 }
 

@@ -6,6 +6,7 @@ mod fragment;
 mod reader;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -31,6 +32,7 @@ use lance_table::format::Fragment;
 
 use super::Snapshot;
 use super::current::{Bound, Visible};
+use super::zones::ZONE_ROWS;
 use crate::scope::{Scope, Tenants};
 use filter::Filters;
 use reader::Reader;
@@ -39,6 +41,17 @@ use reader::Reader;
 pub const BATCH_ROWS: usize = 8_192;
 /// Bytes that Lance may read ahead for one partition.
 pub const IO_BUFFER_BYTES: u64 = 32 << 20;
+
+/// A rest of a fragment that is smaller than this is not left to another partition.
+const PIECE_ZONES_MIN: usize = 8;
+
+/// Some zones of a fragment, neighbours.
+#[derive(Debug, Clone)]
+struct Piece {
+    fragment: Fragment,
+    /// The last piece of a fragment has no end: its zones are known when it is opened.
+    zones: Range<usize>,
+}
 
 /// A scan of one table under one scope.
 #[derive(Debug, Clone)]
@@ -52,7 +65,7 @@ pub struct FactScan {
     needle: Option<(&'static str, Expr)>,
     /// The question wants the latest (or else the earliest) rows, and may stop early.
     latest_first: Option<bool>,
-    groups: Vec<Vec<Fragment>>,
+    groups: Vec<Vec<Piece>>,
     visible: Arc<tokio::sync::OnceCell<Visible>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -112,7 +125,8 @@ impl FactScan {
             && !self.snapshot.table.supersedes()
             && matches!(self.bound, Bound::Now)
             && self.filters.asked.is_empty();
-        let flushed = self.groups.iter().flatten().map(Fragment::num_rows);
+        let fragments = self.groups.iter().flatten().filter(|piece| piece.zones.start == 0);
+        let flushed = fragments.map(|piece| piece.fragment.num_rows());
         let tail = self.snapshot.tail.iter().map(|chunk| Some(chunk.rows.num_rows()));
         counted.then(|| flushed.chain(tail).sum::<Option<usize>>()).flatten()
     }
@@ -130,34 +144,42 @@ impl FactScan {
     }
 }
 
-/// Spreads fragments over at most `partitions` groups of about the same number of rows, in order.
-fn group(snapshot: &Snapshot, partitions: usize) -> Vec<Vec<Fragment>> {
-    let rows = |f: &Fragment| f.physical_rows.unwrap_or(1).max(1);
-    let fragments: Vec<Fragment> = snapshot.dataset.fragments().iter().cloned().collect();
-    let total: usize = fragments.iter().map(rows).sum();
+/// Spreads fragments over at most `partitions` groups of about the same number of rows, in order. A fragment that is too
+/// large for one group is cut between zones.
+fn group(snapshot: &Snapshot, partitions: usize) -> Vec<Vec<Piece>> {
+    let rows = |fragment: &Fragment| fragment.physical_rows.unwrap_or(1).max(1);
+    let total: usize = snapshot.dataset.fragments().iter().map(rows).sum();
     let each = total.div_ceil(partitions.max(1)).max(1);
-    let mut groups: Vec<Vec<Fragment>> = Vec::new();
+    let mut groups: Vec<Vec<Piece>> = Vec::new();
     let mut filled = each;
-    for fragment in fragments {
-        if filled >= each {
-            groups.push(Vec::new());
-            filled = 0;
+    for fragment in snapshot.dataset.fragments().iter() {
+        let (count, mut begin) = (rows(fragment).div_ceil(ZONE_ROWS), 0);
+        while begin < count {
+            if filled >= each {
+                groups.push(Vec::new());
+                filled = 0;
+            }
+            let (room, rest) = ((each - filled).div_ceil(ZONE_ROWS), count - begin);
+            let taken = if rest <= room + PIECE_ZONES_MIN { rest } else { room };
+            let end = if taken == rest { usize::MAX } else { begin + taken };
+            let piece = Piece { fragment: fragment.clone(), zones: begin..end };
+            groups.last_mut().expect("a group was just pushed").push(piece);
+            filled += taken * ZONE_ROWS;
+            begin += taken;
         }
-        filled += rows(&fragment);
-        groups.last_mut().expect("a group was just pushed").push(fragment);
     }
     groups
 }
 
-/// The same fragments dealt out in turn, the newest first: each partition soon meets the latest rows.
-fn deal(groups: &[Vec<Fragment>], latest_first: bool) -> Vec<Vec<Fragment>> {
-    let mut fragments: Vec<Fragment> = groups.iter().flatten().cloned().collect();
+/// The same pieces dealt out in turn, the newest first: each partition soon meets the latest rows.
+fn deal(groups: &[Vec<Piece>], latest_first: bool) -> Vec<Vec<Piece>> {
+    let mut pieces: Vec<Piece> = groups.iter().flatten().cloned().collect();
     if latest_first {
-        fragments.reverse();
+        pieces.reverse();
     }
     let mut dealt = vec![Vec::new(); groups.len()];
-    for (at, fragment) in fragments.into_iter().enumerate() {
-        dealt[at % groups.len()].push(fragment);
+    for (at, piece) in pieces.into_iter().enumerate() {
+        dealt[at % groups.len()].push(piece);
     }
     dealt
 }

@@ -15,13 +15,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
 use lance_core::ROW_ADDR;
 use lance_io::scheduler::ScanScheduler;
-use lance_table::format::Fragment;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::filter::Pruning;
 use super::reader::Reader;
-use super::{BATCH_ROWS, outside};
+use super::{BATCH_ROWS, Piece, outside};
 use crate::facts::zones::{Ids, Times, ZONE_ROWS, Zones, zone_range};
 use crate::table::{Index, Type};
 
@@ -86,12 +85,13 @@ impl Plan {
         Ok(Plan { reader, scheduler, first, later, bound: OnceLock::new(), pruning })
     }
 
-    /// The rows of one fragment.
-    pub async fn open(self: Arc<Self>, fragment: Fragment) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
-        let fragment = FileFragment::new(self.reader.snapshot.dataset.clone(), fragment);
+    /// The rows of one piece of a fragment.
+    pub async fn open(self: Arc<Self>, piece: Piece) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
+        let fragment = FileFragment::new(self.reader.snapshot.dataset.clone(), piece.fragment);
         let rows = fragment.physical_rows().await.map_err(outside)? as u64;
         let zones = self.zones(&fragment, rows).await?;
-        let kept = self.kept(&zones)?;
+        let mut kept = self.kept(&zones)?;
+        kept.retain(|zone| piece.zones.contains(zone));
         if kept.is_empty() {
             return Ok(stream::empty().boxed());
         }

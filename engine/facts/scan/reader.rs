@@ -15,7 +15,7 @@ use roaring::RoaringBitmap;
 
 use super::filter::Filters;
 use super::fragment::Plan;
-use super::{BATCH_ROWS, IO_BUFFER_BYTES, outside};
+use super::{BATCH_ROWS, IO_BUFFER_BYTES, Piece, outside};
 use crate::facts::Snapshot;
 use crate::facts::current::{Bound, Visible};
 use crate::facts::index::index_name;
@@ -39,8 +39,8 @@ impl Reader {
         self.visible.get_or_try_init(|| Visible::of(&self.snapshot, self.bound)).await.map_err(outside)
     }
 
-    /// The rows of some fragments.
-    pub fn fragments(self, group: Vec<Fragment>) -> impl Stream<Item = DfResult<RecordBatch>> + Send {
+    /// The rows of some pieces of fragments.
+    pub fn fragments(self, group: Vec<Piece>) -> impl Stream<Item = DfResult<RecordBatch>> + Send {
         stream::once(async move {
             self.visible().await?;
             let (indexed, others) = self.split(group).await?;
@@ -54,22 +54,25 @@ impl Reader {
         .try_filter(|batch| futures::future::ready(batch.num_rows() > 0))
     }
 
-    /// The fragments that an index can answer for, and the others.
-    async fn split(&self, group: Vec<Fragment>) -> DfResult<(Vec<Fragment>, Vec<Fragment>)> {
+    /// The fragments that an index can answer for, and the others. With a needle there is one partition, and no fragment is
+    /// cut.
+    async fn split(&self, group: Vec<Piece>) -> DfResult<(Vec<Fragment>, Vec<Piece>)> {
         let Some((column, _)) = &self.needle else { return Ok((Vec::new(), group)) };
         let indexes = self.snapshot.dataset.load_indices().await.map_err(outside)?;
         let name = index_name(column);
         let segments = indexes.iter().filter(|index| index.name == name).filter_map(|i| i.fragment_bitmap.as_ref());
         let covered = segments.fold(RoaringBitmap::new(), |all, segment| all | segment);
-        Ok(group.into_iter().partition(|fragment| covered.contains(fragment.id as u32)))
+        let is_covered = |piece: &Piece| covered.contains(piece.fragment.id as u32);
+        let (indexed, others): (Vec<Piece>, Vec<Piece>) = group.into_iter().partition(is_covered);
+        Ok((indexed.into_iter().map(|piece| piece.fragment).collect(), others))
     }
 
-    /// Reads the fragments one behind the other.
-    async fn read(self, group: Vec<Fragment>) -> DfResult<impl Stream<Item = DfResult<RecordBatch>> + Send> {
+    /// Reads the pieces one behind the other.
+    async fn read(self, group: Vec<Piece>) -> DfResult<impl Stream<Item = DfResult<RecordBatch>> + Send> {
         let store = self.snapshot.dataset.object_store(None).await.map_err(outside)?;
         let scheduler = ScanScheduler::new(store, SchedulerConfig::new(IO_BUFFER_BYTES));
         let plan = Arc::new(Plan::new(self, scheduler)?);
-        Ok(stream::iter(group.into_iter().map(Ok)).and_then(move |fragment| plan.clone().open(fragment)).try_flatten())
+        Ok(stream::iter(group.into_iter().map(Ok)).and_then(move |piece| plan.clone().open(piece)).try_flatten())
     }
 
     /// Finds rows through Lance's indexes; the filters are applied to what was found.
