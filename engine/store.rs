@@ -39,6 +39,8 @@ const ROOM_WAIT: Duration = Duration::from_secs(5);
 const FLUSH_TICK: Duration = Duration::from_millis(500);
 /// How long a process that stopped renewing keeps others from maintaining the store.
 const MAINTENANCE_LEASE: Duration = Duration::from_secs(300);
+/// Tables that are opened, or made, at once: each waits for several syncs of the disk.
+const OPENED_AT_ONCE_MAX: usize = 16;
 /// Bytes of a question's SQL that the log keeps.
 const SQL_LOGGED_BYTES: usize = 65_536;
 
@@ -507,13 +509,19 @@ async fn open_tables(
 ) -> Result<(BTreeMap<&'static str, Arc<Facts>>, u64)> {
     let listed = place.connection().table_names().execute().await;
     let exist: HashSet<String> = listed.map_err(|e| Error::unavailable("list the tables", e))?.into_iter().collect();
+    let open = |table: &'static Table| {
+        let exists = exist.contains(table.name);
+        async move { Facts::open(table, place, memory, exists).await }
+    };
+    let mut names = HashSet::new();
+    if let Some(twice) = catalogue.tables.iter().find(|table| !names.insert(table.name)) {
+        return Err(Error::new(Kind::Internal, format!("table {} is declared twice", twice.name)));
+    }
+    let opened = futures::stream::iter(catalogue.tables.iter().copied()).map(open).buffered(OPENED_AT_ONCE_MAX);
     let (mut tables, mut next) = (BTreeMap::new(), 1);
-    for table in &catalogue.tables {
-        let (facts, seen) = Facts::open(table, place, memory, exist.contains(table.name)).await?;
+    for (facts, seen) in opened.try_collect::<Vec<_>>().await? {
         next = next.max(seen);
-        if tables.insert(table.name, Arc::new(facts)).is_some() {
-            return Err(Error::new(Kind::Internal, format!("table {} is declared twice", table.name)));
-        }
+        tables.insert(facts.table.name, Arc::new(facts));
     }
     Ok((tables, next))
 }
