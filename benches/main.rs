@@ -20,6 +20,7 @@ mod machine;
 mod needle;
 mod page;
 mod peer;
+mod policy;
 mod questions;
 mod report;
 mod signals;
@@ -62,6 +63,7 @@ pub const SUITES: &[Suite] = &[
         shows: "acks after 10,000 flushes, memory under dashboards, start with age",
         run: growth::run,
     },
+    Suite { name: "policy", shows: "10,000 pods by every policy: seconds on one core, memory", run: policy::run },
     Suite { name: "start", shows: "ready after kill -9 with a long log to read again", run: start::run },
 ];
 

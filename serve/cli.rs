@@ -7,6 +7,7 @@ mod ingest;
 mod key;
 mod logging;
 mod place;
+mod policy;
 pub mod print;
 mod serve;
 mod sql;
@@ -30,6 +31,7 @@ Examples:
   stellwerk ingest cost ./exports/2026-09.csv --data ./data
   stellwerk sql \"SELECT ServiceName, sum(BilledCost) FROM cost_line GROUP BY 1\" --data ./data
   stellwerk tables cost_line --data ./data
+  stellwerk policy audit --policies ./policies --data ./data
 
 STELLWERK_DATA and the other variables that the options name stand in for them. RUST_LOG sets the log level.";
 
@@ -62,6 +64,9 @@ enum Command {
     /// Check cost files against FOCUS.
     #[command(subcommand)]
     Cost(cost::Cost),
+    /// Run suites of policies, and audit the stored objects by them.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Show every table, view and function, with its documentation.
     Tables(tables::Tables),
     /// Make, list and end API keys.
@@ -105,6 +110,7 @@ impl Command {
             Command::Sql(sql) => sql.run().await,
             Command::Ingest(ingest) => ingest.run().await,
             Command::Cost(cost) => cost.run().await,
+            Command::Policy(policy) => policy.run().await,
             Command::Tables(tables) => tables.run().await,
             Command::Key(key) => key.run().await,
             Command::Completions(completions) => completions.run(),

@@ -4,6 +4,7 @@
 pub mod ingest;
 pub mod keys;
 pub mod place;
+pub mod policy;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::http::listen::Doors;
 fn routes(house: &Arc<House>) -> Router {
     Router::new()
         .route("/control/ingest", post(ingest::ingest))
+        .route("/control/policy/audit", post(policy::audit))
         .route("/control/keys", post(keys::create).get(keys::list))
         .route("/control/keys/revoke", post(keys::revoke))
         .with_state(Arc::clone(house))

@@ -12,12 +12,13 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use ingest::{FileOptions, Progress, Source, Summary};
 use ledger::directory::Directory;
+use ledger::policy::{AuditReport, PolicySet};
 use ledger::principal::Role;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::problem::kind_name;
 use crate::metrics::Metrics;
-use crate::reach::{KeyWish, NewKey};
+use crate::reach::{AuditWish, KeyWish, NewKey};
 use crate::reference::{Reference, TableEntry, TableKind};
 
 /// Questions answered at the same time; one more is told to come back.
@@ -89,6 +90,16 @@ impl House {
         let summary = source.ingest_path(&self.store, &scope, path, options, progress).await?;
         self.metrics.ingested(kind, &summary);
         Ok(summary)
+    }
+
+    /// Holds the stored objects against a folder of policies and keeps what is broken.
+    pub async fn audit(&self, wish: &AuditWish) -> Result<AuditReport> {
+        let policies = wish.policies.clone();
+        let loading = tokio::task::spawn_blocking(move || PolicySet::load(&policies));
+        let set = loading.await.map_err(|e| Error::unavailable("read the policies", e))??;
+        let all = || Scope::platform("operator");
+        let scope = wish.tenant.as_deref().map_or_else(all, |tenant| Scope::tenant(tenant, "operator"));
+        ledger::policy::audit(&self.store, &scope, Arc::new(set), &wish.options).await
     }
 
     /// Makes a key: the platform's, or a tenant's.

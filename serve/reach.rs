@@ -4,12 +4,13 @@
 mod local;
 mod socket;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::{Kind, Question, Result, Settings};
 use ingest::{FileOptions, Progress, Summary};
+use ledger::policy::{AuditOptions, AuditReport};
 use serde::{Deserialize, Serialize};
 
 use crate::house::Found;
@@ -26,6 +27,8 @@ pub trait Reach: Send + Sync {
     async fn ask(&self, question: Question, tenant: Option<&str>) -> Result<Found>;
     /// Reads one file or folder.
     async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary>;
+    /// Holds the stored objects against a folder of policies.
+    async fn audit(&self, wish: &AuditWish) -> Result<AuditReport>;
     /// The SQL reference, with row counts if asked for.
     async fn reference(&self, rows: bool) -> Result<Reference>;
     /// Makes a key.
@@ -36,6 +39,17 @@ pub trait Reach: Send + Sync {
     async fn revoke_key(&self, id: &str) -> Result<()>;
     /// Lets go; a store opened here is flushed and closed.
     async fn close(&self) -> Result<()>;
+}
+
+/// The audit that somebody wants.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditWish {
+    /// An absolute path: a folder of templates and constraints, or a file.
+    pub policies: PathBuf,
+    /// Only this tenant's objects.
+    pub tenant: Option<String>,
+    /// How it is made.
+    pub options: AuditOptions,
 }
 
 /// The key that somebody wants.

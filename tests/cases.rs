@@ -7,6 +7,7 @@ mod compare;
 mod focus_queries;
 mod focus_totals;
 mod month_to_date;
+mod policy_suites;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("cost/focus_samples", focus_totals::run),
     ("ado/service_hooks", ado_events::run),
     ("k8s/api_lists", api_lists::run),
+    ("policies/gatekeeper-library", policy_suites::run),
 ];
 
 /// Runs every suite under `STELLWERK_CASES`; a line each, then what failed.

@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod golden;
 mod harness;
+mod policy;
 mod records;
 mod slt;
 mod state_postgres;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use engine::{Limits, Question, Result, Scope};
 use ingest::{FileOptions, Progress, Summary};
+use ledger::policy::AuditReport;
 
-use super::{KeyEntry, KeyWish, NewKey, Reach};
+use super::{AuditWish, KeyEntry, KeyWish, NewKey, Reach};
 use crate::house::{Found, House};
 use crate::reference::Reference;
 
@@ -35,6 +36,10 @@ impl Reach for Local {
 
     async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary> {
         self.house.ingest(kind, path, options, progress).await
+    }
+
+    async fn audit(&self, wish: &AuditWish) -> Result<AuditReport> {
+        self.house.audit(wish).await
     }
 
     async fn reference(&self, rows: bool) -> Result<Reference> {

@@ -14,10 +14,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use ingest::{FileOptions, Progress, Summary};
+use ledger::policy::AuditReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{KeyEntry, KeyWish, NewKey, Reach};
+use super::{AuditWish, KeyEntry, KeyWish, NewKey, Reach};
 use crate::auth::TENANT_HEADER;
 use crate::control::ingest::{Report, Wish};
 use crate::control::place;
@@ -135,6 +136,10 @@ impl Reach for Socket {
             Kind::Unavailable,
             "the running server stopped before the file was read; reading it again is safe",
         ))
+    }
+
+    async fn audit(&self, wish: &AuditWish) -> Result<AuditReport> {
+        self.call(Method::POST, "/control/policy/audit", Some(wish)).await
     }
 
     async fn reference(&self, rows: bool) -> Result<Reference> {
