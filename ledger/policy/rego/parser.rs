@@ -23,6 +23,9 @@ struct Parser<'a> {
 
 type Parsed<T> = Result<T, String>;
 
+/// The sign of `k, v in xs`, whose right side is `v in xs`.
+pub const MEMBER_WITH_KEY: &str = "in,";
+
 const RELATIONS: [&str; 6] = ["==", "!=", "<=", ">=", "<", ">"];
 
 impl Parser<'_> {
@@ -271,14 +274,13 @@ impl Parser<'_> {
 
     /// An expression, an assignment or a unification.
     fn expression(&mut self) -> Parsed<Term> {
-        let left = self.infix(false)?;
         // `k, v in xs` is a test of membership with the key.
-        let mut left = left;
+        let mut left = self.infix(false)?;
         if self.is(",") && self.is_membership_with_key() {
             self.next();
             let value = self.infix(false)?;
             let span = left.span.start..value.span.end;
-            left = Term { span, is: Is::Infix("in".to_owned(), Box::new(left), Box::new(value)) };
+            left = Term { span, is: Is::Infix(MEMBER_WITH_KEY.to_owned(), Box::new(left), Box::new(value)) };
         }
         for sign in [":=", "="] {
             if self.take(sign) {

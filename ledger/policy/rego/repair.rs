@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use super::parser::MEMBER_WITH_KEY;
 use super::syntax::{Is, Literal, Module, Rule, Says, Step, Term};
 
 /// How the names begin that hold what was taken out of a negation.
@@ -107,6 +108,13 @@ impl Lifted<'_, '_> {
                 let (a, b) = (self.side(left), self.side(right));
                 self.rewritten(term, &[(left.span.clone(), a), (right.span.clone(), b)])
             }
+            Is::Infix(sign, _, of) if sign == MEMBER_WITH_KEY => match &of.is {
+                Is::Infix(_, _, collection) => {
+                    let given = self.given(collection);
+                    self.rewritten(term, &[(collection.span.clone(), given)])
+                }
+                _ => self.text(&term.span),
+            },
             Is::Infix(_, left, right) => {
                 let (a, b) = (self.given(left), self.given(right));
                 self.rewritten(term, &[(left.span.clone(), a), (right.span.clone(), b)])
@@ -234,6 +242,7 @@ mod tests {
         check("r { not p.a > 1 }", "r { _before_not_1 := p.a; not _before_not_1 > 1 }");
         check("r { not p[q.a].b }", "r { _before_not_1 := q.a; not p[_before_not_1].b }");
         check("r { not p[_] }", "r { not p[_] }");
+        check("r { not 1, x in q.a }", "r { _before_not_1 := q.a; not 1, x in _before_not_1 }");
         check(
             "r {\n not a.b > c.d\n (e) > 1 }",
             "r {\n _before_not_1 := a.b; _before_not_2 := c.d; not _before_not_1 > _before_not_2;\n (e) > 1 }",
