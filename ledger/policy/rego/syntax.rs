@@ -124,7 +124,9 @@ impl Term {
             Is::Name(name) => vec![name.as_str()],
             Is::Ref(head, steps) => {
                 let mut path = head.path();
-                for step in steps.iter().take_while(|_| !path.is_empty()) {
+                // What begins with a value or a call begins with no name.
+                let steps = if path.is_empty() { &[] } else { steps.as_slice() };
+                for step in steps {
                     match step {
                         Step::Dot(name) => path.push(name),
                         Step::Index(Term { is: Is::Text(name), .. }) => path.push(name),
