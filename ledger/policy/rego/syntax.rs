@@ -125,7 +125,7 @@ impl Term {
             Is::Ref(head, steps) => {
                 let mut path = head.path();
                 // What begins with a value or a call begins with no name.
-                let steps = if path.is_empty() { &[] } else { steps.as_slice() };
+                let steps: &[Step] = if path.is_empty() { &[] } else { steps.as_slice() };
                 for step in steps {
                     match step {
                         Step::Dot(name) => path.push(name),
