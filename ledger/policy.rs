@@ -22,7 +22,7 @@ mod template;
 
 use serde::{Deserialize, Serialize};
 
-pub use audit::{AuditOptions, AuditReport, audit};
+pub use audit::{AuditOptions, AuditReport, BrokenConstraint, ClusterReport, audit};
 pub use constraint::{Constraint, Point};
 pub use inventory::Inventory;
 pub use matching::Match;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ledger::policy::{AuditReport, CaseOutcome, SuiteReport};
+use ledger::policy::{AuditReport, BrokenConstraint, CaseOutcome, ClusterReport, SuiteReport};
 use serde::Serialize;
 
 /// Characters of a message that a table shows.
@@ -98,7 +98,7 @@ pub fn audit(report: &AuditReport) -> String {
     let mut text = String::new();
     report.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
     let heads = ["tenant", "cluster", "objects", "reviews", "violations", "failures", "vanished", "seconds"];
-    let row = |c: &ledger::policy::ClusterReport| {
+    let row = |c: &ClusterReport| {
         let counts = [c.objects, c.reviews, c.violations, c.failures, c.vanished].map(|n| n.to_string());
         let mut cells = vec![c.tenant.clone(), c.cluster.clone()];
         cells.extend(counts);
@@ -108,7 +108,7 @@ pub fn audit(report: &AuditReport) -> String {
     text.push_str(&aligned(&heads, report.clusters.iter().map(row).collect()));
     if !report.broken.is_empty() {
         let heads = ["constraint", "action", "violations", "failures", "for one"];
-        let row = |b: &ledger::policy::BrokenConstraint| {
+        let row = |b: &BrokenConstraint| {
             let name = format!("{}/{}", b.constraint_kind, b.constraint_name);
             let example = crate::output::table::printable(&b.example.chars().take(MESSAGE_MAX).collect::<String>());
             vec![name, b.enforcement_action.clone(), b.violations.to_string(), b.failures.to_string(), example]
@@ -133,7 +133,7 @@ fn aligned(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).chain([heads[at].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
-        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = cells.iter().zip(widths.iter().copied()).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     let mut text = line(heads.to_vec());
