@@ -24,6 +24,7 @@ COST = FIXTURES / "cost" / "focus_1.0_real_1000.csv"
 KUBERNETES = [FIXTURES / "k8s", FIXTURES / "demo" / "pods-default.json"]
 EVENTS = [FIXTURES / "ado", FIXTURES / "demo" / "build.failed.json"]
 TELEMETRY = FIXTURES / "demo"
+POLICIES = FIXTURES / "policies"
 START_SECONDS_MAX = 120
 
 
@@ -75,6 +76,15 @@ class Server:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"stellwerk ingest {kind}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+
+    def audit(self):
+        """Policies over what is stored; exit code 1 says that something is broken, which is what the demo shows."""
+        command = [self.binary, "policy", "audit", "--policies", POLICIES, "--data", self.data, "--format", "json"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            sys.exit(f"stellwerk policy audit: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        audit = json.loads(done.stdout)
+        return f"{sum(cluster['reviews'] for cluster in audit['clusters'])} evaluations"
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -135,6 +145,7 @@ def fill(server):
         ("Kubernetes", "POST /ingest/k8s", lambda: send_objects(server)),
         ("Azure DevOps", "POST /hooks/ado", lambda: send_events(server)),
         ("OpenTelemetry", "POST /v1/traces, /v1/logs, /v1/metrics", lambda: send_telemetry(server)),
+        ("policies", "stellwerk policy audit", server.audit),
     ]
     for name, door, act in steps:
         begun = time.monotonic()

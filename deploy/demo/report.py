@@ -69,6 +69,18 @@ ORDER BY l.errors DESC
 """,
     ),
     (
+        "Rules of the platform, and what breaks them",
+        "Which rules do the cluster's objects break, and could each rule be evaluated?",
+        """
+SELECT constraint_kind, constraint_name, enforcement_action AS action, kind, count(*) AS violations,
+       sum(CASE WHEN is_failure THEN 1 ELSE 0 END) AS not_evaluated, min(message) AS for_one
+FROM policy_violation
+GROUP BY constraint_kind, constraint_name, enforcement_action, kind
+ORDER BY violations DESC, constraint_name, kind
+LIMIT 8
+""",
+    ),
+    (
         "The bill as FOCUS asks for it",
         "FOCUS's published queries run as written, on the view that they name.",
         """
