@@ -14,6 +14,9 @@ use super::review::Review;
 
 /// How the names begin that stand for `variables.x`: a map of all variables would have to be built again for each.
 const VARIABLE: &str = "variables_0_";
+/// What is reviewed, also where it is deleted.
+const ANY_OBJECT: &str =
+    "has(request.operation) && request.operation == \"DELETE\" && object == null ? oldObject : object";
 
 /// The functions of Kubernetes; made once a thread, since there are many.
 pub fn functions() -> Context<'static> {
@@ -45,18 +48,18 @@ struct Validation {
 impl Cel {
     /// Reads and compiles a template's source.
     pub fn load(source: &Json) -> Result<Cel, String> {
+        let mut names = vec!["anyObject".to_owned(), "params".to_owned()];
+        names.extend(list(source, "variables")?.iter().map(|entry| text(entry, "/name").to_owned()));
         let named = |field: &str| -> Result<Vec<Named>, String> {
-            list(source, field)?.iter().map(|entry| Named::load(field, entry)).collect()
+            list(source, field)?.iter().map(|entry| Named::load(field, entry, &names)).collect()
         };
-        let mut variables = vec![Named {
-            name: "anyObject".to_owned(),
-            program: compile(
-                "variables",
-                "has(request.operation) && request.operation == \"DELETE\" && object == null ? oldObject : object",
-            )?,
-        }];
+        let mut variables =
+            vec![Named { name: "anyObject".to_owned(), program: compile("variables", ANY_OBJECT, &names)? }];
         variables.extend(named("variables")?);
-        let validations = list(source, "validations")?.iter().map(Validation::load).collect::<Result<Vec<_>, _>>()?;
+        let validations = list(source, "validations")?
+            .iter()
+            .map(|entry| Validation::load(entry, &names))
+            .collect::<Result<Vec<_>, _>>()?;
         if validations.is_empty() {
             return Err("its CEL has no validations".to_owned());
         }
@@ -118,21 +121,21 @@ impl Cel {
 }
 
 impl Named {
-    fn load(field: &str, entry: &Json) -> Result<Named, String> {
+    fn load(field: &str, entry: &Json, names: &[String]) -> Result<Named, String> {
         let name = text(entry, "/name");
         if name.is_empty() {
             return Err(format!("an entry of {field} has no name"));
         }
-        Ok(Named { name: name.to_owned(), program: compile(field, text(entry, "/expression"))? })
+        Ok(Named { name: name.to_owned(), program: compile(field, text(entry, "/expression"), names)? })
     }
 }
 
 impl Validation {
-    fn load(entry: &Json) -> Result<Validation, String> {
+    fn load(entry: &Json, names: &[String]) -> Result<Validation, String> {
         let expression = text(entry, "/expression").to_owned();
-        let program = compile("validations", &expression)?;
+        let program = compile("validations", &expression, names)?;
         let message_expression = Some(text(entry, "/messageExpression")).filter(|t| !t.is_empty());
-        let message_program = message_expression.map(|e| compile("messageExpression", e)).transpose()?;
+        let message_program = message_expression.map(|e| compile("messageExpression", e, names)).transpose()?;
         let message = Some(text(entry, "/message").to_owned()).filter(|t| !t.is_empty());
         Ok(Validation { expression, program, message, message_program })
     }
@@ -157,12 +160,12 @@ fn list<'a>(source: &'a Json, field: &str) -> Result<&'a [Json], String> {
     }
 }
 
-fn compile(field: &str, expression: &str) -> Result<Program, String> {
+fn compile(field: &str, expression: &str, names: &[String]) -> Result<Program, String> {
     if expression.trim().is_empty() {
         return Err(format!("an entry of {field} has no expression"));
     }
     // The parser's errors come as a panic where an expression is far from CEL.
-    let compiled = std::panic::catch_unwind(|| Program::compile(&flattened(expression)));
+    let compiled = std::panic::catch_unwind(|| Program::compile(&flattened(expression, names)));
     let why = match compiled {
         Ok(Ok(program)) => return Ok(program),
         Ok(Err(errors)) => errors.to_string(),
@@ -171,18 +174,27 @@ fn compile(field: &str, expression: &str) -> Result<Program, String> {
     Err(format!("`{}` of {field} does not compile: {}", expression.trim(), why.lines().next().unwrap_or_default()))
 }
 
-/// `variables.x` as one name, outside of strings.
-fn flattened(expression: &str) -> String {
-    const WORD: &str = "variables.";
+/// Outside of strings: `variables.x` as one name; `has(variables.x)` as whether there is such a variable, since `has` asks
+/// for fields; and `dyn(x)`, which only speaks to a checker of types, as `(x)`.
+fn flattened(expression: &str, names: &[String]) -> String {
     let (mut out, mut rest) = (String::with_capacity(expression.len() + 16), expression);
     let mut before = ' ';
     while let Some(c) = rest.chars().next() {
         let is_start = !(before.is_alphanumeric() || before == '_' || before == '.');
-        let name =
-            rest.strip_prefix(WORD).filter(|r| is_start && r.starts_with(|c: char| c == '_' || c.is_alphabetic()));
-        if let Some(after) = name {
+        if let Some((is_there, after)) = declared(rest, names).filter(|_| is_start) {
+            out.push_str(if is_there { "true" } else { "false" });
+            (rest, before) = (after, ')');
+            continue;
+        }
+        let begins = |r: &&str| is_start && r.starts_with(|c: char| c == '_' || c.is_alphabetic());
+        if let Some(after) = rest.strip_prefix("variables.").filter(begins) {
             out.push_str(VARIABLE);
             (rest, before) = (after, '_');
+            continue;
+        }
+        if let Some(after) = rest.strip_prefix("dyn(").filter(|_| is_start) {
+            out.push('(');
+            (rest, before) = (after, '(');
             continue;
         }
         let taken = if c == '"' || c == '\'' { string_bytes(rest, before, c) } else { c.len_utf8() };
@@ -191,6 +203,14 @@ fn flattened(expression: &str) -> String {
         rest = &rest[taken..];
     }
     out
+}
+
+/// `has(variables.x)`: whether there is such a variable, and what follows.
+fn declared<'a>(rest: &'a str, names: &[String]) -> Option<(bool, &'a str)> {
+    let name = rest.strip_prefix("has(")?.trim_start().strip_prefix("variables.")?;
+    let end = name.find(|c: char| !(c == '_' || c.is_alphanumeric()))?;
+    let after = name[end..].trim_start().strip_prefix(')')?;
+    Some((names.iter().any(|known| known == &name[..end]), after))
 }
 
 /// Bytes of the string that begins here, quotes included.
@@ -237,14 +257,17 @@ mod tests {
 
     #[test]
     fn variables_become_names_outside_of_strings() {
+        let names = ["a".to_owned()];
         for (expression, expected) in [
+            ("has(variables.a) && has( variables.b ) && has(variables.a.c)", "true && false && has(variables_0_a.c)"),
+            ("[dyn(variables.a), mydyn(1)]", "[(variables_0_a), mydyn(1)]"),
             ("variables.a.b + variables.c", "variables_0_a.b + variables_0_c"),
             ("\"variables.a\" + variables.a", "\"variables.a\" + variables_0_a"),
             ("object.variables.a", "object.variables.a"),
             ("'it\\'s variables.a'", "'it\\'s variables.a'"),
             ("r'\\' + variables.a", "r'\\' + variables_0_a"),
         ] {
-            assert_eq!(flattened(expression), expected);
+            assert_eq!(flattened(expression, &names), expected);
         }
     }
 }

@@ -166,19 +166,28 @@ impl Reviewer {
                 },
             ));
         }
-        if let [(_, rego), (_, cel)] = &outcomes[..] {
-            let is_broken = |o: &Outcome| o.as_ref().map_or(true, |findings| !findings.is_empty());
-            if is_broken(rego) != is_broken(cel) {
-                let word = |o: &Outcome| if is_broken(o) { "denies" } else { "allows" };
-                let why = format!("its engines differ: Rego {}, CEL {}", word(rego), word(cel));
-                outcomes.push((CEL, Err(why)));
-            }
+        // Where both agree, Rego's words stand for both.
+        if let Some((_, cel)) = outcomes.get(1) {
+            let difference = difference(&outcomes[0].1, cel);
+            outcomes.truncate(1);
+            outcomes.extend(difference.map(|why| (CEL, Err(why))));
         }
         outcomes
     }
 }
 
 type Outcome = Result<Vec<Finding>, String>;
+
+/// What two engines say differently, if they do.
+fn difference(rego: &Outcome, cel: &Outcome) -> Option<String> {
+    let word = |outcome: &Outcome| match outcome {
+        Ok(findings) if findings.is_empty() => "allows".to_owned(),
+        Ok(_) => "denies".to_owned(),
+        Err(why) => format!("cannot be evaluated ({why})"),
+    };
+    let (rego, cel) = (word(rego), word(cel));
+    (rego != cel).then(|| format!("its engines differ: Rego {rego}, CEL {cel}"))
+}
 
 /// A panic of an engine is an error like any other.
 fn caught(evaluate: impl FnOnce() -> Outcome) -> Outcome {
