@@ -115,7 +115,7 @@ fn an_audit_holds_the_stored_objects_against_the_policies() {
     assert_ne!(report["clusters"][0]["vanished"], json!(0), "{report}");
     let pods = "SELECT name FROM policy_violation WHERE kind = 'Pod' AND constraint_name = 'known-owner'";
     assert_eq!(server.sql(pods).rows, [["raft"]]);
-    let runs = server.sql("SELECT cluster, objects, failures FROM policy_audit ORDER BY audited_at");
+    let runs = server.sql("SELECT \"cluster\", objects, failures FROM policy_audit ORDER BY audited_at");
     assert_eq!(runs.rows, [["sea", "7", "1"], ["sea", "8", "1"]]);
     assert_eq!(server.cell("SELECT count(DISTINCT audit_run) FROM policy_violation"), "1");
 

@@ -155,7 +155,7 @@ impl Asked<'_> {
     async fn clusters(&self, only: Option<&str>) -> Result<Vec<(String, String)>> {
         let mut found = Vec::new();
         for table in ["k8s_object", "policy_violation"] {
-            let mut batches = self.ask(&format!("SELECT DISTINCT tenant, cluster FROM {table}"), &[]).await?;
+            let mut batches = self.ask(&format!("SELECT DISTINCT \"tenant\", \"cluster\" FROM {table}"), &[]).await?;
             while let Some(batch) = next(&mut batches).await? {
                 let (tenants, clusters) = (texts(&batch, 0)?, texts(&batch, 1)?);
                 found.extend(
@@ -177,7 +177,7 @@ impl Asked<'_> {
 
     /// What constraints read besides the object under review: namespaces' labels, and the kinds that templates name.
     async fn inventory(&self, set: &PolicySet, tenant: &str, cluster: &str) -> Result<Inventory> {
-        const SQL: &str = "SELECT object FROM k8s_object WHERE tenant = ? AND cluster = ?";
+        const SQL: &str = "SELECT \"object\" FROM k8s_object WHERE \"tenant\" = ? AND \"cluster\" = ?";
         let mut inventory = Inventory::default();
         let namespaces = format!("{SQL} AND kind = 'Namespace' AND api_group = ''");
         self.each_object(&namespaces, tenant, cluster, |object| {
@@ -223,7 +223,7 @@ impl Asked<'_> {
     async fn objects(&self, set: &PolicySet, tenant: &str, cluster: &str) -> Result<Batches> {
         let wanted = set.kinds().map(|kinds| among("kind", &kinds)).unwrap_or_default();
         let sql = format!(
-            "SELECT api_group, kind, namespace, name, uid, object FROM k8s_object WHERE tenant = ? AND cluster = ?{wanted}"
+            "SELECT api_group, kind, \"namespace\", name, uid, \"object\" FROM k8s_object WHERE \"tenant\" = ? AND \"cluster\" = ?{wanted}"
         );
         self.ask(&sql, &[tenant, cluster]).await
     }

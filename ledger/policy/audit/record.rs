@@ -131,9 +131,11 @@ impl<'a> Recorder<'a> {
 
     /// What an earlier run saw and this one did not.
     async fn take_away_vanished(&mut self) -> Result<()> {
+        // `cluster` is a word of SQL.
+        let columns: Vec<String> = KEY.iter().map(|name| format!("\"{name}\"")).collect();
         let sql = format!(
-            "SELECT {} FROM policy_violation WHERE tenant = ? AND cluster = ? AND audit_run <> ?",
-            KEY.join(", ")
+            "SELECT {} FROM policy_violation WHERE \"tenant\" = ? AND \"cluster\" = ? AND audit_run <> ?",
+            columns.join(", ")
         );
         let (tenant, cluster, run) = (self.report.tenant.clone(), self.report.cluster.clone(), self.run.clone());
         let mut batches = self.ask.ask(&sql, &[&tenant, &cluster, &run]).await?;
