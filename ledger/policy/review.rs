@@ -60,6 +60,11 @@ impl Review {
         or("namespace", meta("namespace"));
         or("operation", json!(""));
         or("userInfo", json!({}));
+        // What Go's type writes where nothing is said.
+        or("uid", json!(""));
+        or("resource", json!({"group": "", "version": "", "resource": ""}));
+        or("oldObject", Value::Null);
+        or("options", Value::Null);
         if text(&object, "/metadata/namespace").is_empty() && fields.get("namespace") == Some(&json!("")) {
             // An object of the cluster has no namespace, rather than an empty one.
             fields.remove("namespace");
