@@ -12,7 +12,7 @@ fn fixtures() -> PathBuf {
 }
 
 fn test(args: &[&str]) -> (Option<i32>, String) {
-    let output = command(&[&["policy", "test"], args].concat()).output().expect("the binary starts");
+    let output = command(&[&["policy", "test"][..], args].concat()).output().expect("the binary starts");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
