@@ -22,6 +22,7 @@ mod page;
 mod peer;
 mod policy;
 mod questions;
+mod redaction;
 mod report;
 mod signals;
 mod start;
@@ -64,6 +65,11 @@ pub const SUITES: &[Suite] = &[
         run: growth::run,
     },
     Suite { name: "policy", shows: "10,000 pods by every policy: seconds on one core, memory", run: policy::run },
+    Suite {
+        name: "redaction",
+        shows: "redaction: rate, recall and precision, and what ingest pays for it",
+        run: redaction::run,
+    },
     Suite { name: "start", shows: "ready after kill -9 with a long log to read again", run: start::run },
 ];
 

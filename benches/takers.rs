@@ -45,8 +45,13 @@ pub fn our_door(server: &Server, path: &str) -> Door {
 
 /// A fresh server of ours; afterwards every acknowledged record must be in its table.
 pub fn ours(context: &Context, sent: Sent, table: &str) -> Round {
+    ours_with(context, sent, table, &[])
+}
+
+/// The same with more arguments for the server.
+pub fn ours_with(context: &Context, sent: Sent, table: &str, args: &[&str]) -> Round {
     let ground = Ground::under(&context.folder);
-    let server = Server::start(&ground, &[]);
+    let server = Server::start(&ground, args);
     let door = our_door(&server, sent.path);
     let door = if sent.gzip { door.with("content-encoding", "gzip") } else { door };
     let plan = Plan { door, bodies: Arc::clone(sent.bodies), clients: sent.clients, pace: sent.pace };

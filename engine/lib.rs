@@ -16,6 +16,7 @@ pub mod place;
 pub mod ports;
 pub mod query_log;
 pub mod redact;
+pub mod redaction_finding;
 pub mod reject;
 pub mod rows;
 pub mod scope;

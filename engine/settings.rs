@@ -35,6 +35,8 @@ pub struct Settings {
     pub memory_bytes_max: usize,
     /// How long superseded rows stay readable by `as_of`.
     pub as_of_horizon: Duration,
+    /// File of the redactor's rules; whoever fills the port reads it.
+    pub redaction: Option<PathBuf>,
 }
 
 impl Settings {
@@ -50,6 +52,7 @@ impl Settings {
             flush_after: Duration::from_secs(30),
             memory_bytes_max: 512 << 20,
             as_of_horizon: Duration::from_secs(7 * 86_400),
+            redaction: None,
         }
     }
 

@@ -24,6 +24,7 @@ use crate::place::Place;
 use crate::ports::Redactor;
 use crate::query_log::{self, Entry, QUERY_LOG};
 use crate::redact::redact;
+use crate::redaction_finding::{Counter, Findings, REDACTION_FINDING};
 use crate::rows::{Rows, Value};
 use crate::scope::Scope;
 use crate::settings::Settings;
@@ -41,6 +42,8 @@ const FLUSH_TICK: Duration = Duration::from_millis(500);
 const MAINTENANCE_LEASE: Duration = Duration::from_secs(300);
 /// Tables that are opened, or made, at once: each waits for several syncs of the disk.
 const OPENED_AT_ONCE_MAX: usize = 16;
+/// How often counts of what was taken out are written.
+const FINDINGS_EVERY: Duration = Duration::from_secs(10);
 /// Bytes of a question's SQL that the log keeps.
 const SQL_LOGGED_BYTES: usize = 65_536;
 
@@ -144,6 +147,7 @@ pub struct Store {
     wal_bytes: AtomicU64,
     queries: AtomicU64,
     appended_rows: AtomicU64,
+    findings: Counter,
     /// This process's name in leases, new with every start.
     holder: String,
     logging: tokio_util::task::TaskTracker,
@@ -207,6 +211,7 @@ impl Store {
             wal_bytes: AtomicU64::new(0),
             queries: AtomicU64::new(0),
             appended_rows: AtomicU64::new(0),
+            findings: Counter::default(),
             holder: uuid::Uuid::new_v4().to_string(),
             logging: tokio_util::task::TaskTracker::new(),
             _owner: owner,
@@ -260,10 +265,12 @@ impl Store {
     async fn append_even_closing(&self, frame: Frame) -> Result<Receipt> {
         self.room().await?;
         let mut pieces = Vec::with_capacity(frame.batches.len());
+        let mut found = Vec::with_capacity(frame.batches.len());
         for batch in frame.batches {
             let facts = self.facts(batch.table.name)?;
             encode::check(batch.table, &batch.rows)?;
-            let rows = redact(batch.rows, &*self.ports.redactor);
+            let (rows, findings) = redact(batch.table, batch.rows, &*self.ports.redactor);
+            found.push(findings);
             let ipc = ipc::encode(&rows)?;
             pieces.push(Piece { facts, rows, ipc });
         }
@@ -272,6 +279,7 @@ impl Store {
         let receipt = self.writer.append(frame.source, key, pieces).await?;
         if !receipt.repeated {
             self.appended_rows.fetch_add(receipt.rows, Ordering::Relaxed);
+            found.into_iter().for_each(|findings| self.findings.add(findings));
         }
         if touched.iter().any(|t| t.tail_size().0 >= self.settings.flush_rows) {
             self.flush_now.notify_one();
@@ -307,12 +315,17 @@ impl Store {
         let at_us = self.ports.clock.now_us();
         let rows = Arc::new(AtomicU64::new(0));
         let (this, table, source, counted) = (self.shared(), load.table, load.source, rows.clone());
+        let found = Arc::new(parking_lot::Mutex::new(Vec::<Findings>::new()));
+        let finding = found.clone();
         let schema = encode::lance_schema(table);
         let ordered = schema.clone();
         let stored = load.batches.map(move |batch| -> Result<RecordBatch> {
             let batch = batch?;
             encode::check(table, &batch)?;
-            let batch = redact(batch, &*this.ports.redactor);
+            let (batch, findings) = redact(table, batch, &*this.ports.redactor);
+            if !findings.is_empty() {
+                finding.lock().push(findings);
+            }
             let n = batch.num_rows() as u64;
             counted.fetch_add(n, Ordering::SeqCst);
             encode::in_order_of(&encode::stored(table, &batch, &source, at_us, this.writer.take_seqs(n)), &ordered)
@@ -328,6 +341,7 @@ impl Store {
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stored));
         let loaded = facts.load(stream, || self.writer.next_seq(), self.writer.still_owner()).await;
         loaded.map_err(|e| said.lock().take().unwrap_or(e))?;
+        found.lock().drain(..).for_each(|findings| self.findings.add(findings));
         let rows = rows.load(Ordering::SeqCst);
         self.appended_rows.fetch_add(rows, Ordering::Relaxed);
         Ok(Receipt { seq: first, rows, repeated: false })
@@ -401,6 +415,24 @@ impl Store {
         });
     }
 
+    /// Writes how much was taken out since the last time, if that is long enough ago.
+    async fn log_findings(&self, every: Duration) {
+        let (now, every_us) = (self.ports.clock.now_us(), i64::try_from(every.as_micros()).unwrap_or(i64::MAX));
+        if !self.tables.contains_key(REDACTION_FINDING.name) {
+            return;
+        }
+        let Some(findings) = self.findings.take(now, every_us) else { return };
+        let total = findings.total();
+        let mut rows = Rows::new(&REDACTION_FINDING);
+        findings.write(now, &mut rows);
+        let mut frame = Frame::new("engine");
+        frame.push_rows(&mut rows);
+        // Boxed: appending counts findings, and writing them appends.
+        if let Err(error) = Box::pin(self.append_even_closing(frame)).await {
+            tracing::warn!(%error, total, "counts of what was redacted were not written");
+        }
+    }
+
     /// Flushes the tails that are large or old enough, then shortens the log.
     pub async fn flush_due(&self) -> Result<()> {
         let now = self.ports.clock.now_us();
@@ -463,6 +495,7 @@ impl Store {
         self.closing.store(true, Ordering::SeqCst);
         self.logging.close();
         self.logging.wait().await;
+        self.log_findings(Duration::ZERO).await;
         let flushed = self.flush().await;
         let released = self.state.release_all(&self.holder).await;
         self.state.close().await;
@@ -534,6 +567,7 @@ async fn flusher(store: std::sync::Weak<Store>, now: Arc<Notify>) {
             () = tokio::time::sleep(FLUSH_TICK) => {}
         }
         let Some(store) = store.upgrade() else { return };
+        store.log_findings(FINDINGS_EVERY).await;
         if let Err(error) = store.flush_due().await {
             tracing::error!(%error, "a flush failed; acknowledged rows stay in the log and are flushed again");
         }

@@ -80,17 +80,25 @@ pub struct Column {
     pub unit: Option<&'static str>,
     /// A row without it is refused. Columns added later must not be required.
     pub required: bool,
+    /// Its cells are names or addresses of people, which no pattern finds.
+    pub personal: bool,
 }
 
 impl Column {
     /// A nullable column.
     pub const fn new(name: &'static str, kind: Type, doc: &'static str) -> Self {
-        Column { name, kind, doc, unit: None, required: false }
+        Column { name, kind, doc, unit: None, required: false, personal: false }
     }
 
     /// The same column, refused when null.
     pub const fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    /// The same column, marked as names or addresses of people: the redactor's policy treats its cells as a whole.
+    pub const fn personal(mut self) -> Self {
+        self.personal = true;
         self
     }
 

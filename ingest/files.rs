@@ -271,7 +271,7 @@ mod tests {
         let catalogue = engine::Catalogue { tables, ..engine::Catalogue::default() };
         let ports = engine::Ports {
             clock: std::sync::Arc::new(engine::WallClock),
-            redactor: std::sync::Arc::new(crate::redact::Secrets::new()),
+            redactor: std::sync::Arc::new(crate::redact::Redaction::default()),
         };
         let store = Store::open(engine::Settings::new(folder.path()), catalogue, ports).await.unwrap();
         let scope = Scope::platform("test");

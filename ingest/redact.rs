@@ -1,5 +1,6 @@
-//! Takes secrets out of text before it becomes durable: what stays is `[redacted:kind]`.
+//! Takes secrets and personal data out of text before it becomes durable: what stays is `[redacted:kind]`.
 //!
+//! [`Redaction`] is the whole of it, by the policy of each column; what follows here is its first part, the secrets.
 //! One search for short literals decides whether a text can hold a secret at all; most hold none and are returned as they
 //! are. Only the detectors whose literal was found then look closer. Text that is JSON stays JSON.
 
@@ -8,15 +9,21 @@ use std::fmt;
 
 use aho_corasick::AhoCorasick;
 use aho_corasick::packed::{self, Searcher};
-use engine::Redactor;
 
 mod assignment;
+pub mod gitleaks;
 mod kubernetes_secret;
 mod pattern;
+pub mod personal;
+mod place;
+pub mod policy;
 mod quoted;
+mod redaction;
 #[cfg(test)]
 mod tests;
 mod url;
+
+pub use redaction::{Redaction, Spotted};
 
 /// What stands where a secret stood.
 fn mark(kind: &str) -> String {
@@ -116,7 +123,7 @@ enum Search {
     Automaton(AhoCorasick),
 }
 
-/// The redactor of the running program.
+/// Passwords, keys and tokens that are known by their name or their own form.
 pub struct Secrets {
     search: Search,
     /// For each literal, the detectors that wait for it, as bits.
@@ -171,8 +178,9 @@ impl fmt::Debug for Secrets {
     }
 }
 
-impl Redactor for Secrets {
-    fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+impl Secrets {
+    /// The text without secrets; borrowed when there was nothing to take out.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let bits = self.concerned(text);
         let mut redacted = Cow::Borrowed(text);
         if bits != 0 {

@@ -9,6 +9,7 @@ mod logging;
 mod place;
 mod policy;
 pub mod print;
+mod redact;
 mod serve;
 mod sql;
 pub mod tables;
@@ -69,6 +70,9 @@ enum Command {
     Policy(policy::Policy),
     /// Show every table, view and function, with its documentation.
     Tables(tables::Tables),
+    /// Try the redaction of personal data and secrets on a text or on stored rows.
+    #[command(subcommand)]
+    Redact(redact::Redact),
     /// Make, list and end API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -112,6 +116,7 @@ impl Command {
             Command::Cost(cost) => cost.run().await,
             Command::Policy(policy) => policy.run().await,
             Command::Tables(tables) => tables.run().await,
+            Command::Redact(redact) => redact.run().await,
             Command::Key(key) => key.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Version => print::text(&format!("stellwerk {}\n", env!("CARGO_PKG_VERSION"))),

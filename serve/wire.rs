@@ -1,9 +1,11 @@
 //! Builds the components from the registers of every floor. Decides nothing itself.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::{Catalogue, Clock, Ports, Result, Settings, StateTable, Store, WallClock};
-use ingest::redact::Secrets;
+use ingest::redact::Redaction;
+use ingest::redact::policy::Policy;
 use ledger::directory::{Directory, OsDice};
 
 use crate::house::House;
@@ -11,7 +13,8 @@ use crate::reference::{FunctionEntry, Reference};
 
 /// Every table and view of every floor.
 pub fn catalogue() -> Catalogue {
-    let mut tables = vec![&engine::reject::REJECT, &engine::query_log::QUERY_LOG];
+    let mut tables =
+        vec![&engine::reject::REJECT, &engine::query_log::QUERY_LOG, &engine::redaction_finding::REDACTION_FINDING];
     tables.extend(ledger::TABLES);
     for table in ingest::sources::tables() {
         // A source also names the tables of lower floors that it writes.
@@ -41,10 +44,16 @@ pub fn reference() -> Reference {
     Reference::of(&catalogue.tables, &catalogue.views, &catalogue.state_tables, functions.collect())
 }
 
+/// The redactor, with the rules of a file if there is one.
+pub fn redaction(rules: Option<&Path>) -> Result<Redaction> {
+    Ok(Redaction::new(rules.map(Policy::read).transpose()?.unwrap_or_default()))
+}
+
 /// Opens the store and what stands on it. One process at a time: fails with `Conflict` and the owner's process id.
 pub async fn open(settings: Settings) -> Result<Arc<House>> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let ports = Ports { clock: Arc::clone(&clock), redactor: Arc::new(Secrets::default()) };
+    let redaction = redaction(settings.redaction.as_deref())?;
+    let ports = Ports { clock: Arc::clone(&clock), redactor: Arc::new(redaction) };
     let store = Store::open(settings, catalogue(), ports).await?;
     let directory = Directory::new(Arc::clone(store.state()), clock, Arc::new(OsDice));
     Ok(Arc::new(House::new(store, directory, reference())))

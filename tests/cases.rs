@@ -6,8 +6,10 @@ mod api_lists;
 mod compare;
 mod focus_queries;
 mod focus_totals;
+mod labelled;
 mod month_to_date;
 mod policy_suites;
+mod recognizers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,8 @@ const SUITES: &[(&str, Suite)] = &[
     ("ado/service_hooks", ado_events::run),
     ("k8s/api_lists", api_lists::run),
     ("policies/gatekeeper-library", policy_suites::run),
+    ("pii/presidio-de-recognizers", recognizers::run),
+    ("pii/synthetic-de", labelled::run),
 ];
 
 /// Runs every suite under `STELLWERK_CASES`; a line each, then what failed.
@@ -94,8 +98,13 @@ pub fn arg(path: &Path) -> &str {
 #[test]
 fn fixtures_have_known_answers() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let suites: [(&str, Suite); 3] =
-        [("cost/azure_mtd", month_to_date::run), ("cost", focus_totals::run), ("ado", ado_events::run)];
+    let suites: [(&str, Suite); 5] = [
+        ("cost/azure_mtd", month_to_date::run),
+        ("cost", focus_totals::run),
+        ("ado", ado_events::run),
+        ("pii/vectors", recognizers::run),
+        ("pii/labelled", labelled::run),
+    ];
     let tallies = suites.iter().filter_map(|(name, suite)| Some((name, suite(&fixtures.join(name))?)));
     for (name, tally) in tallies {
         assert!(tally.total > 0, "{name} holds no case");

@@ -167,7 +167,7 @@ fn is_placeholder(words: &str) -> bool {
 }
 
 /// Random enough to be a secret, and no name, path or id.
-fn looks_secret(words: &str) -> bool {
+pub(super) fn looks_secret(words: &str) -> bool {
     let any = |is: fn(&u8) -> bool| words.as_bytes().iter().any(is);
     let is_name = any(|b| matches!(b, b'-' | b'.' | b'/' | b':')) && !any(u8::is_ascii_uppercase);
     let is_path = words.starts_with(['/', '.']) || words.contains("://");

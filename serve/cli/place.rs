@@ -38,6 +38,9 @@ pub struct Place {
     /// How long superseded rows stay readable by as_of(): 12h, 7d.
     #[arg(long, value_name = "TIME", default_value = "7d", env = "STELLWERK_AS_OF_HORIZON", value_parser = duration)]
     as_of_horizon: Duration,
+    /// Rules of redaction by table and column (YAML): mask, hash, drop or keep.
+    #[arg(long, value_name = "FILE", env = "STELLWERK_REDACTION")]
+    redaction: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,6 +61,7 @@ impl Place {
             flush_after: self.flush_after,
             memory_bytes_max: self.memory,
             as_of_horizon: self.as_of_horizon,
+            redaction: self.redaction.clone(),
             ..Settings::new(&self.data)
         }
     }

@@ -6,7 +6,7 @@ use engine::reject::REJECT;
 use engine::table::OP;
 use engine::{Frame, Scope, Table};
 use ingest::Parsed;
-use ingest::redact::Secrets;
+use ingest::redact::Redaction;
 
 /// Stands in an input where a secret is put.
 pub const PLACE: &[u8] = b"~~";
@@ -54,9 +54,9 @@ pub fn check_batch(table: &'static Table, rows: RecordBatch) {
     }
     thread_local! {
         // Its patterns are compiled once.
-        static SECRETS: Secrets = Secrets::new();
+        static REDACTION: Redaction = Redaction::default();
     }
-    let clean = SECRETS.with(|secrets| engine::redact::redact(rows, secrets));
+    let (clean, _) = REDACTION.with(|redaction| engine::redact::redact(table, rows, redaction));
     for (column, cells) in table.columns.iter().zip(clean.columns()) {
         let held = holding(cells, SECRET);
         assert!(held.is_none(), "{}.{} still holds the secret: {held:?}", table.name, column.name);
