@@ -427,8 +427,7 @@ impl Store {
         findings.write(now, &mut rows);
         let mut frame = Frame::new("engine");
         frame.push_rows(&mut rows);
-        // Boxed: appending counts findings, and writing them appends.
-        if let Err(error) = Box::pin(self.append_even_closing(frame)).await {
+        if let Err(error) = self.append_even_closing(frame).await {
             tracing::warn!(%error, total, "counts of what was redacted were not written");
         }
     }

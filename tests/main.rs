@@ -12,6 +12,7 @@ mod golden;
 mod harness;
 mod policy;
 mod records;
+mod redaction;
 mod slt;
 mod state_postgres;
 mod stop;

@@ -39,7 +39,7 @@ pub static ADO_BUILD: Table = Table {
             Column::new("source_version", Type::Text, "Commit that was built."),
             Column::new("repository_id", Type::Text, "Id of the repository."),
             Column::new("repository", Type::Name, "Name of the repository."),
-            Column::new("requested_for", Type::Text, "Display name of who it ran for."),
+            Column::new("requested_for", Type::Text, "Display name of who it ran for.").personal(),
             Column::new("requested_for_unique_name", Type::Text, "Unique name of who it ran for."),
             Column::new("url", Type::Text, "REST address."),
         ],

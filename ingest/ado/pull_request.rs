@@ -30,7 +30,7 @@ pub static ADO_PULL_REQUEST: Table = Table {
             Column::new("is_draft", Type::Bool, "A draft; null if the event does not say."),
             Column::new("source_ref_name", Type::Text, "Branch with the change."),
             Column::new("target_ref_name", Type::Name, "Branch that takes it."),
-            Column::new("created_by", Type::Text, "Display name of its author."),
+            Column::new("created_by", Type::Text, "Display name of its author.").personal(),
             Column::new("created_by_unique_name", Type::Text, "Unique name of its author."),
             Column::new("creation_date", Type::Time, "When it was opened."),
             Column::new("closed_date", Type::Time, "When it was completed or abandoned."),

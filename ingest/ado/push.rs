@@ -23,7 +23,7 @@ pub static ADO_PUSH: Table = Table {
             Column::new("repository_id", Type::Text, "Id of the repository.").required(),
             Column::new("repository", Type::Name, "Name of the repository."),
             Column::new("push_id", Type::Int, "Number of the push.").required(),
-            Column::new("pushed_by", Type::Text, "Display name of who pushed."),
+            Column::new("pushed_by", Type::Text, "Display name of who pushed.").personal(),
             Column::new("pushed_by_unique_name", Type::Text, "Unique name of who pushed."),
             Column::new("push_date", Type::Time, "When it was pushed."),
             Column::new("ref_name", Type::Text, "The ref that moved, the first if several did."),

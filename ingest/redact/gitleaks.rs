@@ -32,8 +32,17 @@ const NAME_PREFIX: &str = r"[\w.-]{0,50}?";
 const ASSIGNMENT: &str = r#"(?:[ \t\w.-]{0,20})[\s'"]{0,3}"#;
 
 /// Keywords that stand in ordinary words: so many letters or digits must follow for the rule to look.
-const SHORT: &[(&str, usize)] =
-    &[("ey", 17), ("s.", 24), ("sk", 32), ("sg.", 20), ("api-", 26), ("hf_", 34), ("a3t", 16), ("acca", 16), ("eaaa", 22)];
+const SHORT: &[(&str, usize)] = &[
+    ("ey", 17),
+    ("s.", 24),
+    ("sk", 32),
+    ("sg.", 20),
+    ("api-", 26),
+    ("hf_", 34),
+    ("a3t", 16),
+    ("acca", 16),
+    ("eaaa", 22),
+];
 
 #[derive(Deserialize)]
 struct Config {
@@ -135,7 +144,11 @@ fn with_literal_braces(pattern: &str) -> String {
         if c == '{' && !escaped && !class && !counts(&pattern[at + 1..]) {
             written.push('\\');
         }
-        class = if escaped { class } else { (class || c == '[') && !(class && c == ']' && !pattern[..at].ends_with(['[', '^'])) };
+        class = if escaped {
+            class
+        } else {
+            (class || c == '[') && !(class && c == ']' && !pattern[..at].ends_with(['[', '^']))
+        };
         escaped = c == '\\' && !escaped;
         written.push(c);
     }
@@ -163,7 +176,8 @@ impl Rules {
             }
             rules.push(Rule::new(declared));
         }
-        let search = AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(&keywords);
+        let search =
+            AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(&keywords);
         let allowed = Allowed::of(&config.allowlist).into_iter().collect();
         Rules { rules, keywords: search.expect("a few hundred words make a small automaton"), waiting, allowed }
     }
@@ -287,7 +301,8 @@ fn is_generic_secret(secret: &str) -> bool {
 fn looks_dated(secret: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let mut parts = secret.splitn(3, '-');
-    parts.next().is_some_and(|year| year.len() == 4 && digits(year)) && parts.next().is_some_and(|m| m.len() == 2 && digits(m))
+    parts.next().is_some_and(|year| year.len() == 4 && digits(year))
+        && parts.next().is_some_and(|m| m.len() == 2 && digits(m))
 }
 
 impl Allowed {

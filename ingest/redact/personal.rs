@@ -197,7 +197,9 @@ impl Scan<'_> {
         }
         match self.byte(end) {
             b'b' | b'f' | b'n' | b'r' | b't' => end + 1,
-            b'u' if self.bytes.get(end + 1..end + 5).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) => end + 5,
+            b'u' if self.bytes.get(end + 1..end + 5).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) => {
+                end + 5
+            }
             _ => end,
         }
     }

@@ -1,6 +1,8 @@
 //! Where in a document a finding stands: within a text, as the name of a member, or bare. What takes the place of a bare
 //! number needs quotes, or the document would be none.
 
+use serde::de::IgnoredAny;
+
 /// Where a finding stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
@@ -14,7 +16,7 @@ pub enum Place<'a> {
 
 /// The places of these findings, which are in order.
 pub fn places<'a>(text: &'a str, findings: impl Iterator<Item = (usize, usize)>) -> Vec<Place<'a>> {
-    let document = text.trim_start().starts_with(['{', '[']);
+    let document = is_document(text);
     let bytes = text.as_bytes();
     let (mut at, mut quoted) = (0, false);
     findings
@@ -41,6 +43,11 @@ pub fn places<'a>(text: &'a str, findings: impl Iterator<Item = (usize, usize)>)
         .collect()
 }
 
+/// Whether all of the text is one document; a line that begins with a bracket is not.
+pub fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// Whether the text in quotes that ends behind here is followed by a colon.
 fn is_key(text: &str, from: usize) -> bool {
     let bytes = text.as_bytes();
@@ -63,29 +70,34 @@ fn bare_member(text: &str, start: usize, end: usize) -> Place<'_> {
     let Some(before) = name.strip_suffix('"') else { return Place::Text };
     let quote = &name[before.trim_end_matches('\\').len()..];
     let follows = text[end..].trim_start_matches([' ', '\t']);
-    if follows.is_empty() || follows.starts_with([',', '}', ']', '\\', '\n']) { Place::Bare(quote) } else { Place::Text }
+    if follows.is_empty() || follows.starts_with([',', '}', ']', '\\', '\n']) {
+        Place::Bare(quote)
+    } else {
+        Place::Text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The number stands where the text has `#`.
+    /// The number stands where the text has `~`.
     fn check(text: &str, expected: Place<'_>) {
-        let at = text.find('#').expect("the text has a place");
-        let text = text.replace('#', "4111111111111111");
+        let at = text.find('~').expect("the text has a place");
+        let text = text.replace('~', "4111111111111111");
         assert_eq!(places(&text, [(at, at + 16)].into_iter()), [expected], "{text}");
     }
 
     #[test]
     fn places_in_documents_and_lines() {
-        check(r#"{"a":"#"}"#, Place::Text);
-        check(r#"{"a":#}"#, Place::Bare("\""));
-        check(r#"{"a":[1, #]}"#, Place::Bare("\""));
-        check(r#"{"#":1}"#, Place::Key);
-        check(r#"{"a":"{\"b\":#}"}"#, Place::Bare("\\\""));
-        check(r#"paid {"card": #, "n":1}"#, Place::Bare("\""));
-        check(r#"card: #"#, Place::Text);
-        check(r#"{"a\"b":"x \" #"}"#, Place::Text);
+        check(r#"{"a":"~"}"#, Place::Text);
+        check(r#"{"a":~}"#, Place::Bare("\""));
+        check(r#"{"a":[1, ~]}"#, Place::Bare("\""));
+        check(r#"{"~":1}"#, Place::Key);
+        check(r#"{"a":"{\"b\":~}"}"#, Place::Bare("\\\""));
+        check(r#"paid {"card": ~, "n":1}"#, Place::Bare("\""));
+        check(r#"card: ~"#, Place::Text);
+        check(r#"{"a\"b":"x \" ~"}"#, Place::Text);
+        check("[info] ~", Place::Text);
     }
 }

@@ -218,7 +218,10 @@ impl Policy {
                 let known = [PERSON, PERSONAL, SECRETS].contains(&name.as_str()) || Kind::of(name).is_some();
                 if !known {
                     let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-                    return Err(format!("there is no {name} to detect; there are {PERSONAL}, {PERSON}, {SECRETS}, {}", kinds.join(", ")));
+                    return Err(format!(
+                        "there is no {name} to detect; there are {PERSONAL}, {PERSON}, {SECRETS}, {}",
+                        kinds.join(", ")
+                    ));
                 }
                 if name == SECRETS && !matches!(rule.action, Action::Mask | Action::Keep) {
                     return Err("secrets are masked or kept; nothing of them is worth a hash".to_owned());
@@ -236,7 +239,9 @@ impl Policy {
         });
         let key = key.transpose()?;
         if key.is_none() && file.rules.iter().any(|rule| rule.action == Action::Hash) {
-            return Err("a rule hashes, and there is no key_file: without a key anybody could guess the values".to_owned());
+            return Err(
+                "a rule hashes, and there is no key_file: without a key anybody could guess the values".to_owned()
+            );
         }
         Ok(Policy { rules: file.rules, key })
     }
@@ -251,7 +256,8 @@ impl Policy {
         if column.personal {
             plan.person = Some(Action::Mask);
         }
-        if is_identity(table, column) {
+        let identity = is_identity(table, column);
+        if identity {
             // Two rows must not become one because their keys were masked alike.
             plan.actions = [Action::Keep; Kind::ALL.len()];
             plan.gitleaks = false;
@@ -263,10 +269,12 @@ impl Policy {
             }
         }
         for rule in self.rules.iter().rev() {
-            if matches(&rule.table, table.name) && matches(&rule.column, column.name) {
-                // A rule that spells the column marks it.
-                let spelled = rule.column == column.name && rule.detect.iter().any(|name| name == PERSON);
-                rule.detect.iter().for_each(|name| plan.set(name, rule.action, column.personal || spelled));
+            let spelled = rule.column == column.name;
+            // What tells rows apart changes only where a rule spells it.
+            if matches(&rule.table, table.name) && matches(&rule.column, column.name) && (spelled || !identity) {
+                // And a rule that spells a column and names people marks it.
+                let marked = column.personal || (spelled && rule.detect.iter().any(|name| name == PERSON));
+                rule.detect.iter().for_each(|name| plan.set(name, rule.action, marked));
             }
         }
         Some(plan)
@@ -349,7 +357,8 @@ mod tests {
         assert_eq!(plan("{}", "login").action(mail), Action::Keep, "a key");
         assert_eq!(plan("{}", "full_name").person, Some(Action::Mask));
         assert_eq!(plan("{}", "note").person, None);
-        let rules = "rules:\n- {table: 'crm_*', column: note, detect: [email_address], action: drop}\n- {action: keep}\n";
+        let rules =
+            "rules:\n- {table: 'crm_*', column: note, detect: [email_address], action: drop}\n- {action: keep}\n";
         assert_eq!(plan(rules, "note").action(mail), Action::Drop);
         assert_eq!(plan(rules, "note").action(Kind::Iban), Action::Keep);
         assert_eq!(plan(rules, "full_name").person, Some(Action::Keep));
@@ -377,7 +386,11 @@ mod tests {
     fn hmac_as_rfc_4231_has_it() {
         for (key, message, expected) in [
             (&[0x0b; 20][..], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
-            (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
             (
                 &[0xaa; 131],
                 b"Test Using Larger Than Block-Size Key - Hash Key First",

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 
 use engine::ports::{Cell, ColumnRedactor, Finding};
 use engine::{Column, Redactor, Table};
-use serde::de::IgnoredAny;
 
 use super::gitleaks::RULES;
 use super::personal::{self, Check, MARKS, SURE, mark_length};
-use super::place::{Place, places};
+use super::place::{Place, is_document, places};
 use super::policy::{Action, PERSON, Plan, Policy};
 use super::{Secrets, mark};
 
@@ -120,7 +119,12 @@ impl Redaction {
     }
 
     /// The text with what was spotted replaced.
-    fn replace(&self, text: &str, spotted: &[Spotted], tell: &mut dyn FnMut(Cow<'static, str>, Action)) -> Option<String> {
+    fn replace(
+        &self,
+        text: &str,
+        spotted: &[Spotted],
+        tell: &mut dyn FnMut(Cow<'static, str>, Action),
+    ) -> Option<String> {
         let places = places(text, spotted.iter().map(|s| (s.start, s.end)));
         let mut clean = String::with_capacity(text.len());
         let mut kept = 0;
@@ -169,7 +173,7 @@ impl Redaction {
                 None => break,
             }
         }
-        if text.trim_start().starts_with(['{', '[']) && is_json(text) && !is_json(&clean) {
+        if is_document(text) && !is_document(&clean) {
             return Cow::Owned(self.by_value(text, plan));
         }
         Cow::Owned(clean)
@@ -194,10 +198,6 @@ impl Redaction {
             _ => {}
         }
     }
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Whether a cell is nothing but a mark.
@@ -226,7 +226,8 @@ fn taken_out(before: &str, after: &str) -> Vec<Spotted> {
             (false, true) => start,
             (false, false) => before[start..].find(next).map_or(before.len(), |length| start + length),
         };
-        at = end.max(start);
+        // What was taken out line by line need not end where it began.
+        at = before.floor_char_boundary(end.max(start).min(before.len()));
         spotted.push(Spotted { detector: kind.into(), start, end: at, score: 100, check: None, action: Action::Mask });
     }
     spotted

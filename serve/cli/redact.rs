@@ -62,7 +62,11 @@ fn kind(name: &str) -> std::result::Result<Kind, String> {
 fn score(text: &str) -> std::result::Result<u8, String> {
     let score: f64 = text.parse().map_err(|_| "a score is a number from 0 to 1")?;
     // Between 0 and 100 after the check, so that nothing is cut off.
-    if (0.0..=1.0).contains(&score) { Ok((score * 100.0).round() as u8) } else { Err("a score is from 0 to 1".to_owned()) }
+    if (0.0..=1.0).contains(&score) {
+        Ok((score * 100.0).round() as u8)
+    } else {
+        Err("a score is from 0 to 1".to_owned())
+    }
 }
 
 impl Redact {
@@ -79,7 +83,9 @@ impl Text {
     fn run(self) -> Result<Exit> {
         let redaction = wire::redaction(self.redaction.as_deref())?;
         let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map_err(|e| Error::invalid(format!("read the text from stdin: {e}")))?;
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|e| Error::invalid(format!("read the text from stdin: {e}")))?;
         let input = String::from_utf8_lossy(&bytes);
         let plan = self.plan();
         let mut out = String::new();

@@ -55,7 +55,10 @@ pub fn run(suite: &Path) -> Option<Tally> {
         let findings: Vec<&Value> = answer["findings"].as_array().into_iter().flatten().collect();
         for (label, kind, _) in TYPES {
             let spans = text["spans"].as_array().into_iter().flatten().filter(|s| s["entity_type"] == *label);
-            labelled.entry(label).or_default().extend(spans.filter_map(|s| span(at, s, "start_position", "end_position")));
+            labelled
+                .entry(label)
+                .or_default()
+                .extend(spans.filter_map(|s| span(at, s, "start_position", "end_position")));
             let of_kind = findings.iter().filter(|f| f["type"] == *kind);
             found.entry(label).or_default().extend(of_kind.filter_map(|f| span(at, f, "start", "end")));
         }
@@ -82,7 +85,8 @@ pub fn run(suite: &Path) -> Option<Tally> {
         let bound = if *checked { SHARE } else { SHARE_OF_FORMS };
         for (what, share) in [("recall", recall), ("precision", precision)] {
             let missed = labelled.symmetric_difference(found).next().map(|(at, ..)| bodies[*at]);
-            let enough = if share >= bound { Ok(()) } else { Err(format!("{share:.4}, expected {bound}; one: {missed:?}")) };
+            let enough =
+                if share >= bound { Ok(()) } else { Err(format!("{share:.4}, expected {bound}; one: {missed:?}")) };
             tally.case(&format!("{label} {what}"), enough);
         }
     }

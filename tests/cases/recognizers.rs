@@ -53,7 +53,8 @@ pub fn run(suite: &Path) -> Option<Tally> {
                 continue;
             };
             let names = row["cols"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-            let cells: BTreeMap<String, Value> = names.zip(row["row"].as_array().into_iter().flatten().cloned()).collect();
+            let cells: BTreeMap<String, Value> =
+                names.zip(row["row"].as_array().into_iter().flatten().cloned()).collect();
             // How strictly digits are grouped is a setting of the library that the tests drive; 1 is its default.
             if cells.get("leniency").is_some_and(|level| level != 1) {
                 skipped += 1;
@@ -97,8 +98,7 @@ fn judge(row: &Row, found: &[&Value]) -> Result<(), String> {
     let (start, end) = (row.cells.get("expected_start"), row.cells.get("expected_end"));
     let one = start.zip(end).and_then(|(start, end)| Some(vec![(start.as_u64()?, end.as_u64()?)]));
     let expected = one.or_else(|| places("expected_positions")).or_else(|| places("expected_res")).unwrap_or_default();
-    let got: Vec<(u64, u64)> =
-        found.iter().filter_map(|f| Some((f["start"].as_u64()?, f["end"].as_u64()?))).collect();
+    let got: Vec<(u64, u64)> = found.iter().filter_map(|f| Some((f["start"].as_u64()?, f["end"].as_u64()?))).collect();
     if !expected.is_empty() && got != expected {
         return Err(format!("found {got:?}, expected {expected:?}"));
     }
@@ -109,7 +109,9 @@ fn judge(row: &Row, found: &[&Value]) -> Result<(), String> {
             return Err(format!("found {got:?}, expected {count}"));
         }
     }
-    for (found, range) in found.iter().zip(row.cells.get("expected_score_ranges").and_then(Value::as_array).into_iter().flatten()) {
+    for (found, range) in
+        found.iter().zip(row.cells.get("expected_score_ranges").and_then(Value::as_array).into_iter().flatten())
+    {
         let (low, high) = (range[0].as_f64().unwrap_or(0.0), range[1].as_f64().unwrap_or(1.0));
         let score = found["score"].as_f64().unwrap_or(-1.0);
         if !(low..=high).contains(&score) {

@@ -4,7 +4,8 @@ use super::*;
 
 /// What the rules find, as `rule: secret`.
 fn check(text: &str, expected: &[&str]) {
-    let found: Vec<String> = RULES.find(text).iter().map(|s| format!("{}: {}", s.rule, &text[s.start..s.end])).collect();
+    let found: Vec<String> =
+        RULES.find(text).iter().map(|s| format!("{}: {}", s.rule, &text[s.start..s.end])).collect();
     assert_eq!(found, expected, "{text}");
 }
 

@@ -131,7 +131,10 @@ pub fn bech32(address: &str) -> bool {
     let checksum = values.iter().fold(1_u32, |checksum, value| {
         let top = checksum >> 25;
         let next = ((checksum & 0x1ff_ffff) << 5) ^ value;
-        GENERATOR.iter().enumerate().fold(next, |next, (bit, with)| if top >> bit & 1 == 1 { next ^ with } else { next })
+        GENERATOR
+            .iter()
+            .enumerate()
+            .fold(next, |next, (bit, with)| if top >> bit & 1 == 1 { next ^ with } else { next })
     });
     matches!(checksum, 1 | 0x2bc8_30a3)
 }
@@ -158,7 +161,10 @@ mod tests {
             assert!(check(good.as_bytes()), "{name}: {good}");
         }
         assert!(base58("16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ") && !base58("16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyY"));
-        assert!(bech32("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq") && !bech32("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdp"));
+        assert!(
+            bech32("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq")
+                && !bech32("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdp")
+        );
     }
 
     proptest! {

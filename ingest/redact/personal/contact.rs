@@ -5,8 +5,8 @@ use super::{Check, Found, Scan, Word};
 
 /// Endings that name files and units of systemd, not domains: `getty@tty1.service`, `logo@2x.png`.
 const NO_DOMAINS: &[&str] = &[
-    "service", "socket", "slice", "mount", "timer", "target", "device", "scope", "swap", "path", "png", "jpg", "jpeg", "gif",
-    "svg", "webp", "js", "ts", "css", "json", "yaml", "yml", "html", "lock", "rc", "beta", "alpha",
+    "service", "socket", "slice", "mount", "timer", "target", "device", "scope", "swap", "path", "png", "jpg", "jpeg",
+    "gif", "svg", "webp", "js", "ts", "css", "json", "yaml", "yml", "html", "lock", "rc", "beta", "alpha",
 ];
 const LOCAL_BYTES_MAX: usize = 64;
 const DOMAIN_BYTES_MAX: usize = 253;
@@ -33,7 +33,8 @@ pub fn email(scan: &Scan<'_>, at: usize) -> Option<Found> {
     }
     let rest = &scan.text[at + 1..];
     let length = rest.find(|c: char| !(is_letter(c) || matches!(c, '.' | '-'))).unwrap_or(rest.len());
-    let domain = rest[..length.min(DOMAIN_BYTES_MAX)].trim_end_matches(['.', '-']);
+    let length = rest.floor_char_boundary(length.min(DOMAIN_BYTES_MAX));
+    let domain = rest[..length].trim_end_matches(['.', '-']);
     let (host, top) = domain.rsplit_once('.')?;
     let is_top = top.starts_with("xn--") || (top.chars().count() >= 2 && top.chars().all(char::is_alphabetic));
     let labels = host.split('.').all(|label| !label.is_empty() && !label.starts_with('-'));
@@ -140,7 +141,13 @@ fn international(scan: &Scan<'_>, from: usize, start: usize) -> Option<Found> {
         return None;
     }
     let plus = scan.byte(from - 1) == b'+';
-    let score = if plus { 75 } else if number.groups.len() > 1 && scan.after(from + 2) != '0' { 60 } else { 30 };
+    let score = if plus {
+        75
+    } else if number.groups.len() > 1 && scan.after(from + 2) != '0' {
+        60
+    } else {
+        30
+    };
     scan.judge(Kind::PhoneNumber, start, number.end, score, Check::Absent)
 }
 

@@ -68,8 +68,16 @@ fn shape(scan: &Scan<'_>, start: usize, shape: &str) -> bool {
 
 /// Shapes of the number that a tax office gives, by state, and the one that all states send electronically.
 const TAX_NUMBERS: &[&str] = &[
-    "000/000/00000", "00/000/00000", "000/0000/0000", "00/0000/0000", "00000/00000", "0 000/00000", "000 000 00000",
-    "00 000 00000", "000 0000 0000", "00/000/0000/0",
+    "000/000/00000",
+    "00/000/00000",
+    "000/0000/0000",
+    "00/0000/0000",
+    "00000/00000",
+    "0 000/00000",
+    "000 000 00000",
+    "00 000 00000",
+    "000 0000 0000",
+    "00/000/0000/0",
 ];
 
 /// The number of a taxpayer at an office; it has no check digit that all states share.
@@ -100,7 +108,8 @@ fn solid_tax_number(scan: &Scan<'_>, word: Word) -> Option<Found> {
     let digits = &scan.bytes[word.start..word.end];
     let state = (digits[0] - b'0') * 10 + (digits[1] - b'0');
     // The number of a state, or the first digits of its offices with the zero that stands behind them.
-    let office = digits[4] == b'0' && matches!(state, 10 | 11 | 21..=24 | 26..=28 | 30..=32 | 40 | 41 | 50..=59 | 90..=99);
+    let office =
+        digits[4] == b'0' && matches!(state, 10 | 11 | 21..=24 | 26..=28 | 30..=32 | 40 | 41 | 50..=59 | 90..=99);
     let fits = digits.len() < 13 || (1..=16).contains(&state) || office;
     (fits && scan.alone(word.start, word.end))
         .then(|| scan.judge(Kind::DeTaxNumber, word.start, word.end, VAGUE, Check::Absent))
@@ -154,7 +163,8 @@ fn document(scan: &Scan<'_>, word: Word, kind: Kind) -> Option<Found> {
     if !fits || !scan.wanted.has(kind) || !scan.alone(word.start, word.end) {
         return None;
     }
-    let old = kind == Kind::DeIdCard && number.len() == 9 && number[0] == b'T' && number[1..].iter().all(u8::is_ascii_digit);
+    let old =
+        kind == Kind::DeIdCard && number.len() == 9 && number[0] == b'T' && number[1..].iter().all(u8::is_ascii_digit);
     match checksum::weights_7_3_1(&number) {
         true => scan.judge(kind, word.start, word.end, WEAK, Check::Valid),
         false if old => scan.judge(kind, word.start, word.end, VAGUE, Check::Absent),

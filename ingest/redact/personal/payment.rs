@@ -15,7 +15,8 @@ pub fn card(scan: &Scan<'_>, word: Word) -> Option<Found> {
         return None;
     }
     let solid = word.len() > 4;
-    let (digits, end) = if solid { (scan.bytes[word.start..word.end].to_vec(), word.end) } else { grouped(scan, word)? };
+    let (digits, end) =
+        if solid { (scan.bytes[word.start..word.end].to_vec(), word.end) } else { grouped(scan, word)? };
     let strong = issuer(&digits)?;
     if !luhn(&digits) || digits.iter().all(|digit| *digit == digits[0]) || !stands_alone(scan, word.start, end) {
         return None;
@@ -62,7 +63,8 @@ fn stands_alone(scan: &Scan<'_>, start: usize, end: usize) -> bool {
 
 /// Whether a large issuer's prefix and length fit; `None` where no issuer's do.
 fn issuer(digits: &[u8]) -> Option<bool> {
-    let prefix = |count: usize| digits[..count].iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let prefix =
+        |count: usize| digits[..count].iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
     let (two, three, four, length) = (prefix(2), prefix(3), prefix(4), digits.len());
     match (two, length) {
         // Visa; Mastercard; American Express; Diners Club; JCB; Discover; UnionPay.

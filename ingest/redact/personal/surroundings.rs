@@ -12,9 +12,41 @@ const AFTER_BYTES: usize = 28;
 
 /// Endings of names that machines number things with.
 const COUNTERS: &[&str] = &[
-    "id", "ids", "uid", "guid", "trace", "span", "seq", "sequence", "offset", "timestamp", "time", "ts", "ns", "us", "ms",
-    "bytes", "size", "duration", "version", "build", "count", "length", "hash", "sha", "checksum", "revision", "rev", "nonce",
-    "order", "request", "session", "tag", "epoch", "lag", "total",
+    "id",
+    "ids",
+    "uid",
+    "guid",
+    "trace",
+    "span",
+    "seq",
+    "sequence",
+    "offset",
+    "timestamp",
+    "time",
+    "ts",
+    "ns",
+    "us",
+    "ms",
+    "bytes",
+    "size",
+    "duration",
+    "version",
+    "build",
+    "count",
+    "length",
+    "hash",
+    "sha",
+    "checksum",
+    "revision",
+    "rev",
+    "nonce",
+    "order",
+    "request",
+    "session",
+    "tag",
+    "epoch",
+    "lag",
+    "total",
 ];
 /// Words before a version that looks like an address.
 const VERSIONS: &[&str] = &["version", "ver", "v", "rev", "revision", "release", "build", "oid", "schema", "upgrade"];
@@ -46,7 +78,8 @@ impl Scan<'_> {
         let words = |c: char| !(c.is_ascii_alphanumeric());
         let last = name.rsplit(words).next().unwrap_or_default();
         // The last part of camel case: `requestId` ends in `Id`.
-        let hump = last.rfind(|c: char| c.is_ascii_uppercase()).filter(|_| last.chars().any(|c| c.is_ascii_lowercase()));
+        let hump =
+            last.rfind(|c: char| c.is_ascii_uppercase()).filter(|_| last.chars().any(|c| c.is_ascii_lowercase()));
         let part = &last[hump.unwrap_or(0)..];
         COUNTERS.iter().any(|counter| counter.eq_ignore_ascii_case(part) || counter.eq_ignore_ascii_case(last))
     }

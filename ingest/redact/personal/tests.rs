@@ -130,7 +130,9 @@ fn ordinary_logs_hold_nothing() {
 
 #[test]
 fn marks_are_left_alone() {
-    for text in ["[redacted:email_address]", "to [hashed:iban:0123456789abcdef], DE", "IdNr. [redacted:de_tax_id] 12345678901"] {
+    for text in
+        ["[redacted:email_address]", "to [hashed:iban:0123456789abcdef], DE", "IdNr. [redacted:de_tax_id] 12345678901"]
+    {
         check(text, &[]);
     }
     // A mark is no word near a number.

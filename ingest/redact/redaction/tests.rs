@@ -20,7 +20,10 @@ fn texts_and_documents() {
             r#"{"kunde":"Anna","iban":"DE85 7417 5243 4952 7616 83","karte":"4400762156769369"}"#,
             r#"{"kunde":"Anna","iban":"[redacted:iban]","karte":"[redacted:payment_card]"}"#,
         ),
-        (r#"{"karte":4400762156769369,"n":[4400762156769369]}"#, r#"{"karte":"[redacted:payment_card]","n":["[redacted:payment_card]"]}"#),
+        (
+            r#"{"karte":4400762156769369,"n":[4400762156769369]}"#,
+            r#"{"karte":"[redacted:payment_card]","n":["[redacted:payment_card]"]}"#,
+        ),
         (r#"{"a@example.org":"b@example.org"}"#, r#"{"a@example.org":"[redacted:email_address]"}"#),
         (r#"{"inner":"{\"karte\":4400762156769369}"}"#, r#"{"inner":"{\"karte\":\"[redacted:payment_card]\"}"}"#),
         ("password=hunter2hunter and b@example.org", "password=[redacted:password] and [redacted:email_address]"),
@@ -38,7 +41,10 @@ fn older_detectors_are_reported_with_their_place() {
         let spotted = redaction.spot(text, &Plan::mask(), SURE);
         spotted.iter().map(|s| format!("{}: {}", s.detector, &text[s.start..s.end])).collect()
     };
-    assert_eq!(spot("password=hunter2hunter and b@example.org"), ["password: hunter2hunter", "email_address: b@example.org"]);
+    assert_eq!(
+        spot("password=hunter2hunter and b@example.org"),
+        ["password: hunter2hunter", "email_address: b@example.org"]
+    );
     assert_eq!(spot("[redacted:password] pwd=abc12345"), ["password: abc12345"]);
     assert_eq!(spot(r#"{"password":"a1b2c3d4","pwd":"zzz99"}"#), ["password: a1b2c3d4", "password: zzz99"]);
 }
@@ -82,7 +88,8 @@ fn each_action() {
     let hash = "key_file: key\nrules: [{action: hash}]";
     let (first, found) = cell(hash, "note", "from x@example.org, y@example.org and x@example.org");
     let Some(Cell::Text(first)) = first else { panic!("{first:?}") };
-    let hashes: Vec<&str> = first.split("[hashed:email_address:").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
+    let hashes: Vec<&str> =
+        first.split("[hashed:email_address:").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
     assert_eq!((hashes.len(), hashes[0].len(), found.len()), (3, 16, 3), "{first}");
     assert!(hashes[0] == hashes[2] && hashes[0] != hashes[1], "{first}");
     assert_eq!(cell(hash, "note", &first).0, None, "twice is once");

@@ -86,7 +86,10 @@ impl Preview {
         if let Some(name) = &self.table {
             tables.retain(|table| table.name == name);
             if tables.is_empty() {
-                return Err(Error::new(Kind::NotFound, format!("there is no table {name}; `stellwerk tables` lists them")));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    format!("there is no table {name}; `stellwerk tables` lists them"),
+                ));
             }
         }
         if let Some(name) = &self.column
@@ -165,7 +168,8 @@ fn table(report: &Report, rows: i64) -> Result<String> {
     let text = |cell: &dyn Fn(&(&'static str, &'static str, String, &'static str), &Seen) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(report.iter().map(|(key, seen)| cell(key, seen))))
     };
-    let number = |cell: fn(&Seen) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(report.values().map(cell))) };
+    let number =
+        |cell: fn(&Seen) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(report.values().map(cell))) };
     let found = aligned(vec![
         ("table", text(&|key, _| key.0.to_owned())),
         ("column", text(&|key, _| key.1.to_owned())),
