@@ -69,15 +69,18 @@ fn shape(scan: &Scan<'_>, start: usize, shape: &str) -> bool {
 /// Shapes of the number that a tax office gives, by state, and the one that all states send electronically.
 const TAX_NUMBERS: &[&str] = &[
     "000/000/00000",
-    "00/000/00000",
+    "000/0000/00000",
     "000/0000/0000",
+    "000/000/0000",
+    "00/000/00000",
+    "00/0000/00000",
     "00/0000/0000",
+    "00/000/0000",
     "00000/00000",
     "0 000/00000",
     "000 000 00000",
     "00 000 00000",
     "000 0000 0000",
-    "00/000/0000/0",
 ];
 
 /// The number of a taxpayer at an office; it has no check digit that all states share.

@@ -30,6 +30,9 @@ TE TET TF TG THL THW TIR TO TP TR TS TT TUT TÖL TÜ UB UE UEM UFF UH UL UM UN U
 VR VS W WA WAF WAK WAN WAR WAT WB WBG WBS WDA WE WEB WED WEG WEL WEN WER WES WF WG WHV WI WIL WIS WIT WIZ WK WL WLG WM WMS WN \
 WND WO WOB WOH WOL WOR WOS WR WRN WS WSF WST WSW WT WTL WTM WUG WUN WUR WW WZ WZL WÜ WÜM X Y Z ZE ZEL ZI ZIG ZP ZR ZS ZW ZZ ÖHR";
 
+/// Score of a plate of no district.
+const NO_DISTRICT: u8 = 15;
+
 /// The plate whose number is this word: `B-AB 1234`, `MIL EF 12E`, `m xy 999`.
 pub fn plate(scan: &Scan<'_>, word: Word) -> Option<Found> {
     if word.len() > 5 || word.start < 4 || !scan.wanted.has(Kind::DeLicencePlate) {
@@ -58,8 +61,14 @@ pub fn plate(scan: &Scan<'_>, word: Word) -> Option<Found> {
         || after == '_'
         || (matches!(after, '-' | '/' | '.') && further.is_alphanumeric())
         || matches!(before, '-' | '/' | '.' | '_');
-    if touches || !letters.is_ascii() || !is_district(district) {
+    if touches || !letters.is_ascii() {
         return None;
+    }
+    if !is_district(district) {
+        // The form of a plate, and no district's: never sure, whatever stands near it.
+        let found =
+            Found { kind: Kind::DeLicencePlate, start, end: word.end, score: NO_DISTRICT, check: Check::Absent };
+        return Some(found);
     }
     let upper = district.chars().chain(letters.chars()).all(char::is_uppercase);
     // A dash behind the district and a space before the number, in capital letters, is how plates are written.
