@@ -61,7 +61,10 @@ fn redact_column(column: &ArrayRef, redactor: &dyn ColumnRedactor) -> Option<(Ar
         found.iter().filter(move |(value, _)| *value == key).map(move |(_, finding)| (row, finding.clone()))
     });
     let in_rows = in_rows.collect();
-    Some((Arc::new(DictionaryArray::new(keys.clone(), Arc::new(values))), in_rows))
+    // Nothing reads a dictionary whose values are null; the keys are.
+    let live = |key: &i32| usize::try_from(*key).is_ok_and(|key| values.is_valid(key));
+    let keys = if values.null_count() == 0 { keys.clone() } else { keys.iter().map(|key| key.filter(live)).collect() };
+    Some((Arc::new(DictionaryArray::new(keys, Arc::new(values))), in_rows))
 }
 
 fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(StringArray, Found)> {
@@ -85,4 +88,75 @@ fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(Str
         None => text.is_valid(row).then(|| Cow::Borrowed(text.value(row))),
     });
     Some((clean.collect(), found))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::rows::Rows;
+    use crate::table::{Column, Type};
+
+    static TABLE: Table = Table::new(
+        "note",
+        "Notes.",
+        &[
+            Column::new("tenant", Type::Name, "Tenant.").required(),
+            Column::new("author", Type::Name, "Author."),
+            Column::new("text", Type::Text, "Text."),
+        ],
+    );
+
+    /// Takes a word out of every column but the tenant; a cell that is nothing else becomes null.
+    #[derive(Debug)]
+    struct Word;
+
+    impl Redactor for Word {
+        fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+            Cow::Borrowed(text)
+        }
+
+        fn column<'a>(&'a self, _: &Table, column: &Column) -> Option<Box<dyn ColumnRedactor + 'a>> {
+            (column.name != "tenant").then(|| Box::new(Word) as _)
+        }
+    }
+
+    impl ColumnRedactor for Word {
+        fn redact(&self, text: &str, found: &mut Vec<Finding>) -> Option<Cell> {
+            let count = text.matches("anna").count();
+            found.extend((0..count).map(|_| Finding { detector: "name".into(), action: "mask" }));
+            match text {
+                "anna" => Some(Cell::Null),
+                _ => (count > 0).then(|| Cell::Text(text.replace("anna", "x"))),
+            }
+        }
+    }
+
+    #[test]
+    fn cells_change_and_findings_are_counted_by_row_and_tenant() {
+        let mut rows = Rows::new(&TABLE);
+        for (tenant, author, text) in
+            [("a", "anna", "anna and anna"), ("a", "anna", "nobody"), ("b", "anna", "anna"), ("b", "otto", "nobody")]
+        {
+            rows.set("tenant", tenant).set("author", author).set("text", text);
+            rows.end_row().unwrap();
+        }
+        let mut frame = crate::Frame::new("test");
+        frame.push_rows(&mut rows);
+        let (clean, findings) = redact(&TABLE, frame.batches.remove(0).rows, &Word);
+        assert_eq!(clean.column(1).null_count(), 3);
+        let texts: Vec<_> = clean.column(2).as_string::<i32>().iter().collect();
+        assert_eq!(texts, [Some("x and x"), Some("nobody"), None, Some("nobody")]);
+        let mut counted = Rows::new(&crate::redaction_finding::REDACTION_FINDING);
+        assert_eq!(findings.total(), 6);
+        findings.write(61_000_000, &mut counted);
+        let mut frame = crate::Frame::new("test");
+        frame.push_rows(&mut counted);
+        let counted = frame.batches.remove(0).rows;
+        let numbers =
+            counted.column_by_name("findings").unwrap().as_primitive::<arrow::datatypes::Int64Type>().values();
+        // By tenant, then column: a's two authors and two words, b's author and word.
+        assert_eq!(numbers.to_vec(), [2, 2, 1, 1]);
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{LazyLock, OnceLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
@@ -176,8 +176,12 @@ impl Rules {
             }
             rules.push(Rule::new(declared));
         }
-        let search =
-            AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(&keywords);
+        let search = AhoCorasick::builder()
+            // A table of states: half a megabyte, and a step a byte.
+            .kind(Some(AhoCorasickKind::DFA))
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .build(&keywords);
         let allowed = Allowed::of(&config.allowlist).into_iter().collect();
         Rules { rules, keywords: search.expect("a few hundred words make a small automaton"), waiting, allowed }
     }

@@ -24,7 +24,7 @@ fn keys_of_many_services() {
     let body = "Zx9Qm2Lk7Tp4Wn8Rb3Vc6Yd1Hs5Gf0JaUeIo";
     for (rule, secret) in [
         ("digitalocean-pat", format!("dop_v1_{}", "0123456789abcdef".repeat(4))),
-        ("huggingface-access-token", format!("hf_{}", "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgH")),
+        ("huggingface-access-token", format!("hf_{}", "qWmZkLtRpXvBnSdFgHjYcTqWmZkLtRpXvB")),
         ("linear-api-key", format!("lin_api_{body}Q7w2")),
         ("stripe-access-token", format!("{}_live_{body}", "sk")),
         ("rubygems-api-token", format!("rubygems_{}", "0123456789abcdef".repeat(3))),
