@@ -61,12 +61,12 @@ pub fn run(suite: &Path) -> Option<Tally> {
                 continue;
             }
             let text = ["text", "number", "iban"].iter().find_map(|name| cells.get(*name)?.as_str());
-            by_kind.entry(kind).or_default().push(Row { text: text.unwrap_or_default().to_owned(), cells });
+            by_kind.entry(*kind).or_default().push(Row { text: text.unwrap_or_default().to_owned(), cells });
         }
     }
     for (kind, rows) in &by_kind {
         let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-        let answers = redacted(&["--detect", kind, "--min-score", "0"], &texts);
+        let answers = redacted(&["--detect", *kind, "--min-score", "0"], &texts);
         for (row, answer) in rows.iter().zip(&answers) {
             let found: Vec<&Value> = answer["findings"].as_array().into_iter().flatten().collect();
             tally.case(&format!("{kind}: {:?}", row.text), judge(row, &found));
