@@ -66,11 +66,7 @@ fn rules_of_a_file_hold_and_a_dry_run_finds_what_they_kept() {
         let said: Value = serde_json::from_str(said).unwrap();
         let findings = said["findings"].as_array().unwrap();
         assert_eq!(findings.len(), 1, "{said}");
-        assert_eq!(
-            (&findings[0]["detector"], &findings[0]["findings"]),
-            (&"email_address".into(), &1.into()),
-            "{said}"
-        );
+        assert!(findings[0]["detector"] == "email_address" && findings[0]["findings"] == 1, "{said}");
     }
     let refused = ground.run(&["redact", "preview", "--table", "nothing"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("there is no table nothing"), "{}", refused.stderr);

@@ -56,11 +56,11 @@ pub fn run(suite: &Path) -> Option<Tally> {
         for (label, kind, _) in TYPES {
             let spans = text["spans"].as_array().into_iter().flatten().filter(|s| s["entity_type"] == *label);
             labelled
-                .entry(label)
+                .entry(*label)
                 .or_default()
                 .extend(spans.filter_map(|s| span(at, s, "start_position", "end_position")));
             let of_kind = findings.iter().filter(|f| f["type"] == *kind);
-            found.entry(label).or_default().extend(of_kind.filter_map(|f| span(at, f, "start", "end")));
+            found.entry(*label).or_default().extend(of_kind.filter_map(|f| span(at, f, "start", "end")));
         }
         let body = bodies[at];
         if text["negative"] == true {

@@ -181,6 +181,9 @@ fn national(scan: &Scan<'_>, from: usize, start: usize) -> Option<Found> {
         if digits.len() < 10 { return None } else { 25 }
     } else if area > 6 || local_digits < 4 || local.iter().any(|group| *group == 1) || number.separators.len() > 4 {
         return None;
+    } else if number.groups == [2, 2, 4] {
+        // A date, in Europe or in America.
+        return None;
     } else {
         let slash = number.separators.first() == Some(&b'/') && local[0] >= 3 && local_digits >= 5;
         let slashes = number.separators.iter().filter(|s| **s == b'/').count();

@@ -72,7 +72,8 @@ pub fn plate(scan: &Scan<'_>, word: Word) -> Option<Found> {
     }
     let upper = district.chars().chain(letters.chars()).all(char::is_uppercase);
     // A dash behind the district and a space before the number, in capital letters, is how plates are written.
-    let score = if upper && first_sign == b'-' && second_sign == b' ' { 60 } else { 35 };
+    let long = letters.len() + lower.len() >= 4;
+    let score = if upper && long && first_sign == b'-' && second_sign == b' ' { 60 } else { 35 };
     scan.judge(Kind::DeLicencePlate, start, word.end, score, Check::Absent)
 }
 
