@@ -10,6 +10,8 @@ pub enum Place<'a> {
     Text,
     /// In the name of a member.
     Key,
+    /// Digits of a longer number, which must stay one.
+    Part,
     /// A number of its own; the quote that its document uses, with its backslashes.
     Bare(&'a str),
 }
@@ -37,10 +39,17 @@ pub fn places<'a>(text: &'a str, findings: impl Iterator<Item = (usize, usize)>)
                 true if is_key(text, end) => Place::Key,
                 true if number => bare_member(text, start, end),
                 true => Place::Text,
-                false => Place::Bare("\""),
+                false if whole_number(bytes, start, end) => Place::Bare("\""),
+                false => Place::Part,
             }
         })
         .collect()
+}
+
+/// Whether the number is all that stands between two signs of a document.
+fn whole_number(bytes: &[u8], start: usize, end: usize) -> bool {
+    let structural = |byte: Option<&u8>| byte.is_none_or(|byte| b":,[]{} \t\r\n".contains(byte));
+    structural(start.checked_sub(1).and_then(|at| bytes.get(at))) && structural(bytes.get(end))
 }
 
 /// Whether all of the text is one document; a line that begins with a bracket is not.
@@ -99,5 +108,7 @@ mod tests {
         check(r#"card: ~"#, Place::Text);
         check(r#"{"a\"b":"x \" ~"}"#, Place::Text);
         check("[info] ~", Place::Text);
+        check(r#"{"a":-~}"#, Place::Part);
+        check(r#"{"a":~.5}"#, Place::Part);
     }
 }

@@ -130,7 +130,7 @@ impl Redaction {
         let mut kept = 0;
         for (spot, place) in spotted.iter().zip(places) {
             // Names of members are a schema, and a document without them is another one.
-            if place == Place::Key || spot.start < kept {
+            if matches!(place, Place::Key | Place::Part) || spot.start < kept {
                 continue;
             }
             clean.push_str(&text[kept..spot.start]);
