@@ -91,7 +91,7 @@ impl Text {
         let mut out = String::new();
         let texts: Vec<&str> = match self.null {
             true => input.strip_suffix('\0').unwrap_or(&input).split('\0').collect(),
-            false => vec![&input],
+            false => vec![&*input],
         };
         for text in texts {
             let clean = redaction.clean(text, &plan, &mut |_, _| ());

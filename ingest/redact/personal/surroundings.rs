@@ -121,8 +121,15 @@ fn without_marks(near: &str) -> Cow<'_, str> {
 fn has(near: &str, word: &str) -> bool {
     let short = word.chars().count() <= 4;
     near.match_indices(word).any(|(at, _)| {
-        let before = near[..at].chars().next_back();
+        let before = near[..at].chars().next_back().filter(|_| !ends_in_escape(&near[..at]));
         let after = near[at + word.len()..].chars().next();
         !short || !(before.is_some_and(char::is_alphanumeric) || after.is_some_and(char::is_alphabetic))
     })
+}
+
+/// Whether an escape of JSON ends here: what stands behind `\n` begins a line.
+fn ends_in_escape(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!(bytes, [.., b'\\', b'b' | b'f' | b'n' | b'r' | b't'])
+        || (bytes.len() >= 6 && bytes[bytes.len() - 6..].starts_with(b"\\u"))
 }

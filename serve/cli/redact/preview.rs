@@ -119,7 +119,7 @@ impl Preview {
             while let Some(batch) = found.batches.next().await.transpose()? {
                 looked += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
                 for ((column, plan), cells) in columns.iter().zip(batch.columns()) {
-                    cells_of(table, column, plan, cells, redaction, &mut report)?;
+                    cells_of(*table, *column, plan, cells, redaction, &mut report)?;
                 }
             }
         }
