@@ -136,7 +136,10 @@ pub fn iban(scan: &Scan<'_>, word: Word) -> Option<Found> {
     let length = 4 + parts(structure).map(|(count, _)| count).sum::<usize>();
     let (number, end) = compact(scan, word.start, length)?;
     let after = scan.after(end);
-    if after.is_alphanumeric() || after == '_' || !has_structure(&number[4..], structure) || !mod_97(&number) {
+    // Written in capitals or in small letters, not in both.
+    let written = &scan.bytes[word.start..end];
+    let mixed = written.iter().any(u8::is_ascii_uppercase) && written.iter().any(u8::is_ascii_lowercase);
+    if mixed || after.is_alphanumeric() || after == '_' || !has_structure(&number[4..], structure) || !mod_97(&number) {
         return None;
     }
     Some(Found { kind: Kind::Iban, start: word.start, end, score: 100, check: Check::Valid })

@@ -64,16 +64,20 @@ pub fn plate(scan: &Scan<'_>, word: Word) -> Option<Found> {
     if touches || !letters.is_ascii() {
         return None;
     }
-    if !is_district(district) {
-        // The form of a plate, and no district's: never sure, whatever stands near it.
-        let found =
-            Found { kind: Kind::DeLicencePlate, start, end: word.end, score: NO_DISTRICT, check: Check::Absent };
-        return Some(found);
-    }
     let upper = district.chars().chain(letters.chars()).all(char::is_uppercase);
     // A dash behind the district and a space before the number, in capital letters, is how plates are written.
     let long = letters.len() + lower.len() >= 4;
-    let score = if upper && long && first_sign == b'-' && second_sign == b' ' { 60 } else { 35 };
+    let written = upper && first_sign == b'-' && second_sign == b' ';
+    let score = match is_district(district) {
+        true if written && long => 60,
+        true => 35,
+        // No district's, as far as this list goes: a word near it must say what it is.
+        false if written => NO_DISTRICT,
+        false => {
+            let kind = Kind::DeLicencePlate;
+            return Some(Found { kind, start, end: word.end, score: NO_DISTRICT, check: Check::Absent });
+        }
+    };
     scan.judge(Kind::DeLicencePlate, start, word.end, score, Check::Absent)
 }
 

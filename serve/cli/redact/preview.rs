@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use engine::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use engine::arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use engine::arrow::compute::cast;
 use engine::arrow::datatypes::DataType;
 use engine::{Column, Error, Kind, Question, Result, Table, Type};
