@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use engine::ports::{Cell, ColumnRedactor, Finding};
-use engine::{Column, Redactor, Table};
+use engine::{Column, Redactor, Table, Type};
 
 use super::gitleaks::RULES;
 use super::personal::{self, Check, MARKS, SURE, mark_length};
@@ -200,6 +200,11 @@ impl Redaction {
     }
 }
 
+/// Whether a document is a bare number.
+fn is_number(text: &str) -> bool {
+    text.trim().bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether a cell is nothing but a mark.
 fn is_marked(text: &str) -> bool {
     text.is_empty() || mark_length(text, 0) == Some(text.len())
@@ -240,7 +245,8 @@ impl Redactor for Redaction {
 
     fn column<'a>(&'a self, table: &Table, column: &Column) -> Option<Box<dyn ColumnRedactor + 'a>> {
         let plan = self.policy.plan(table, column)?;
-        Some(Box::new(InColumn { redaction: self, plan, nullable: !column.required }))
+        let (nullable, json) = (!column.required, column.kind == Type::Json);
+        Some(Box::new(InColumn { redaction: self, plan, nullable, json }))
     }
 }
 
@@ -249,6 +255,8 @@ struct InColumn<'a> {
     redaction: &'a Redaction,
     plan: Plan,
     nullable: bool,
+    /// Its cells are documents, a bare number among them.
+    json: bool,
 }
 
 impl ColumnRedactor for InColumn<'_> {
@@ -260,6 +268,7 @@ impl ColumnRedactor for InColumn<'_> {
         let mut tell = |detector, action: Action| found.push(Finding { detector, action: action.name() });
         match self.redaction.clean(text, &self.plan, &mut tell) {
             Cow::Borrowed(_) => None,
+            Cow::Owned(clean) if self.json && is_number(text) => Some(self.cell(format!("\"{clean}\""))),
             Cow::Owned(clean) => Some(self.cell(clean)),
         }
     }

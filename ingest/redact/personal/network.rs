@@ -124,10 +124,13 @@ fn mac_at(scan: &Scan<'_>, start: usize, sign: u8, groups: usize, width: usize) 
         true => *byte == sign,
         false => byte.is_ascii_hexdigit(),
     });
+    if !fits {
+        return None;
+    }
     let (before, after) = (scan.before(start), scan.after(end));
     let touches = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
     let named_before = before == ':' && start >= 2 && !scan.before(start - 1).is_ascii_hexdigit();
-    if !fits || (touches(before) && !named_before) || touches(after) {
+    if (touches(before) && !named_before) || touches(after) {
         return None;
     }
     let only = |wanted: u8| text.iter().all(|byte| *byte == sign || byte.eq_ignore_ascii_case(&wanted));
