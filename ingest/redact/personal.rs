@@ -218,7 +218,11 @@ impl Scan<'_> {
         if at >= 6 && self.bytes[at - 5] == b'u' && self.bytes[at - 6] == b'\\' {
             return ' ';
         }
-        if last.is_ascii() { char::from(last) } else { self.text[..at].chars().next_back().unwrap_or(' ') }
+        if last.is_ascii() {
+            char::from(last)
+        } else {
+            self.text.get(..at).and_then(|text| text.chars().next_back()).unwrap_or(' ')
+        }
     }
 
     /// The character at a place; a space where an escape begins or the text ends.
@@ -226,7 +230,7 @@ impl Scan<'_> {
         match self.byte(at) {
             0 | b'\\' => ' ',
             byte if byte.is_ascii() => char::from(byte),
-            _ => self.text[at..].chars().next().unwrap_or(' '),
+            _ => self.text.get(at..).and_then(|text| text.chars().next()).unwrap_or(' '),
         }
     }
 

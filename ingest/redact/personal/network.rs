@@ -1,6 +1,6 @@
 //! Addresses of the network: IPv4, IPv6, MAC.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::kind::Kind;
 use super::{Check, Found, Scan, Word};
@@ -49,8 +49,18 @@ pub fn ip_v4(scan: &Scan<'_>, word: Word) -> Option<Found> {
         }
     }
     let product = before == '/' && word.start >= 2 && scan.before(word.start - 1).is_alphabetic();
-    let version = scan.follows_version(word.start) || (product && scan.text[..end].ends_with(".0"));
+    let version = scan.follows_version(word.start)
+        || scan.text[..word.start].ends_with("==")
+        || (product && scan.text[..end].ends_with(".0"))
+        || (before == '-' && word.start >= 2 && scan.before(word.start - 1).is_alphabetic())
+        || (after == '-' && further.is_ascii_digit() && !follows_address(&scan.text[end + 1..]));
     Some(address(word.start, end, if version { UNLIKELY } else { SCORE }))
+}
+
+/// Whether the text begins with an address: the end of a range, and not a package's revision.
+fn follows_address(text: &str) -> bool {
+    let length = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    text[..length].trim_end_matches('.').parse::<Ipv4Addr>().is_ok()
 }
 
 fn address(start: usize, end: usize, score: u8) -> Found {

@@ -68,6 +68,7 @@ fn addresses_of_the_network() {
     one("ip_address", "client=", "2001:db8::8a2e:370:7334", "");
     one("ip_address", "[", "fe80::1%eth0", "]");
     one("ip_address", "http://", "10.0.0.1", "/x");
+    check("10.0.0.1-10.0.0.9", &["ip_address: 10.0.0.1", "ip_address: 10.0.0.9"]);
     one("mac_address", "at ", "00:1A:2B:3C:4D:5E", "");
     one("mac_address", "at ", "aa-bb-cc-dd-ee-ff", ".");
     one("mac_address", "at ", "aabb.ccdd.eeff", "");
@@ -110,6 +111,7 @@ fn ordinary_logs_hold_nothing() {
         "Build 36581722533 dauerte 63 s bei Version 6.18.59.",
         "version 1.2.3.4 and v10.0.0.1, nginx/1.25.3, Chrome/120.0.0.0 Safari/537.36",
         "OID 1.3.6.1.4.1.311.21.7",
+        "install topology-conf:all 1.2.5.1-2 libx-1.2.3.4.so numpy==1.2.3.4",
         "Die Straße ist gesperrt; bitte die Umleitung über die Autobahn A 100 nutzen.",
         "Die Bestellnummer ist DE01205307846615067086 und nicht gültig.",
         "std::cout << a::b; Foo::bar(1) at 12:34:56",
