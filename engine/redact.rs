@@ -70,13 +70,16 @@ fn redact_column(column: &ArrayRef, redactor: &dyn ColumnRedactor) -> Option<(Ar
 fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(StringArray, Found)> {
     let mut changed: Vec<(usize, Cell)> = Vec::new();
     let (mut found, mut in_cell) = (Vec::new(), Vec::new());
-    for row in 0..text.len() {
-        if text.is_valid(row)
-            && let Some(clean) = redactor.redact(text.value(row), &mut in_cell)
-        {
-            changed.push((row, clean));
+    // What names a resource is the same in every record of a request: the last text is not read again.
+    let mut last: Option<(&str, Option<Cell>)> = None;
+    for row in (0..text.len()).filter(|row| text.is_valid(*row)) {
+        let value = text.value(row);
+        if last.as_ref().is_none_or(|(last, _)| *last != value) {
+            in_cell.clear();
+            last = Some((value, redactor.redact(value, &mut in_cell)));
         }
-        found.extend(in_cell.drain(..).map(|finding| (row, finding)));
+        changed.extend(last.as_ref().and_then(|(_, clean)| Some((row, clean.clone()?))));
+        found.extend(in_cell.iter().map(|finding| (row, finding.clone())));
     }
     if changed.is_empty() {
         return None;

@@ -123,8 +123,9 @@ impl Scan<'_> {
     /// Looks at the word that begins here; answers with where to go on.
     fn word(&self, start: usize, least: u8, found: &mut Vec<Found>) -> usize {
         let (mut end, mut seen) = (start, 0);
-        while let Some(class) = self.bytes.get(end).map(|byte| CLASS[usize::from(*byte)] & (DIGIT | LETTER)) {
-            if class == 0 {
+        for byte in &self.bytes[start..] {
+            let class = CLASS[usize::from(*byte)];
+            if class & (DIGIT | LETTER) == 0 {
                 break;
             }
             seen |= class;
@@ -142,6 +143,9 @@ impl Scan<'_> {
                 address.end
             });
         }
+        if self.is_closed(word) {
+            return end;
+        }
         let mut best: Option<Found> = None;
         self.candidates(word, &mut |candidate| {
             let better = best.is_none_or(|best| {
@@ -158,6 +162,23 @@ impl Scan<'_> {
             }
             None => end,
         }
+    }
+
+    /// Whether the length of the word and the signs around it rule everything out: a count in a document, a hash.
+    fn is_closed(&self, word: Word) -> bool {
+        let length = word.len();
+        if !word.number {
+            let begin = &self.bytes[word.start..word.end];
+            let iban = length >= 4 && begin[1].is_ascii_alphabetic() && begin[2].is_ascii_digit();
+            return length > 12 && !iban && !matches!(length, 26..=35 | 42 | 62);
+        }
+        // Five digits are a postcode, nine and more stand alone.
+        if length >= 9 || length == 5 {
+            return false;
+        }
+        let before = if word.start == 0 { 0 } else { self.bytes[word.start - 1] };
+        !matches!(self.byte(word.end), b'.' | b':' | b'-' | b'/' | b' ' | b')')
+            && !matches!(before, b' ' | b'-' | b'.' | b'+' | b'(')
     }
 
     /// Everything that the word may begin or be the middle of.

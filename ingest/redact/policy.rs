@@ -152,6 +152,8 @@ pub struct Policy {
 pub struct Plan {
     /// By kind, in the order of [`Kind::ALL`].
     actions: [Action; Kind::ALL.len()],
+    /// The kinds that something is done with.
+    wanted: Kinds,
     /// The whole cell is a name or an address of a person.
     pub person: Option<Action>,
     /// Secrets are looked for.
@@ -163,13 +165,19 @@ pub struct Plan {
 impl Plan {
     /// Everything is masked.
     pub fn mask() -> Plan {
-        Plan { actions: [Action::Mask; Kind::ALL.len()], person: None, secrets: true, gitleaks: true }
+        Plan {
+            actions: [Action::Mask; Kind::ALL.len()],
+            wanted: Kinds::all(),
+            person: None,
+            secrets: true,
+            gitleaks: true,
+        }
     }
 
     /// These kinds are masked, and nothing else is looked for.
     pub fn only(kinds: Kinds) -> Plan {
         let action = |kind| if kinds.has(kind) { Action::Mask } else { Action::Keep };
-        Plan { actions: Kind::ALL.map(action), person: None, secrets: false, gitleaks: false }
+        Plan { actions: Kind::ALL.map(action), wanted: kinds, person: None, secrets: false, gitleaks: false }
     }
 
     /// What is done with a kind.
@@ -179,7 +187,7 @@ impl Plan {
 
     /// The kinds that something is done with.
     pub fn wanted(&self) -> Kinds {
-        Kind::ALL.into_iter().filter(|kind| self.action(*kind) != Action::Keep).collect()
+        self.wanted
     }
 
     fn set(&mut self, detect: &str, action: Action, marked: bool) {
@@ -277,6 +285,7 @@ impl Policy {
                 rule.detect.iter().for_each(|name| plan.set(name, rule.action, marked));
             }
         }
+        plan.wanted = Kind::ALL.into_iter().filter(|kind| plan.action(*kind) != Action::Keep).collect();
         Some(plan)
     }
 

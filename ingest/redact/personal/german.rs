@@ -91,7 +91,7 @@ fn tax_number(scan: &Scan<'_>, word: Word) -> Option<Found> {
     if word.len() >= 10 {
         return solid_tax_number(scan, word);
     }
-    if !matches!(scan.byte(word.end), b'/' | b' ') {
+    if !matches!(scan.byte(word.end), b'/' | b' ') || !scan.byte(word.end + 1).is_ascii_digit() {
         return None;
     }
     let fits = |text: &&&str| {

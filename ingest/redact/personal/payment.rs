@@ -33,6 +33,9 @@ pub fn card(scan: &Scan<'_>, word: Word) -> Option<Found> {
 fn grouped(scan: &Scan<'_>, word: Word) -> Option<(Vec<u8>, usize)> {
     const GROUPS: &[&[usize]] = &[&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 1]];
     let sign = Some(scan.byte(word.end)).filter(|sign| matches!(sign, b' ' | b'-'))?;
+    if !scan.bytes.get(word.end + 1..word.end + 5)?.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
     GROUPS.iter().find_map(|groups| {
         let mut digits = Vec::new();
         let mut at = word.start;
@@ -88,7 +91,8 @@ pub fn crypto(scan: &Scan<'_>, word: Word) -> Option<Found> {
     let text = &scan.text[word.start..word.end];
     let valid = match text.as_bytes()[..3] {
         [b'b' | b'B', b'c' | b'C', b'1'] => matches!(text.len(), 42 | 62) && bech32(text),
-        [b'1' | b'3', ..] => text.len() <= 35 && base58(text),
+        // Hashes and ids in hexadecimal have no capitals.
+        [b'1' | b'3', ..] => text.len() <= 35 && text.bytes().any(|b| b.is_ascii_uppercase()) && base58(text),
         _ => false,
     };
     let found = Found { kind: Kind::CryptoAddress, start: word.start, end: word.end, score: 100, check: Check::Valid };

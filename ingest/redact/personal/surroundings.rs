@@ -1,6 +1,8 @@
 //! What stands around a number: words that say what it is, and names that say it is something else.
 
-use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::kind::Kind;
 use super::{MARKS, Scan};
@@ -51,23 +53,49 @@ const COUNTERS: &[&str] = &[
 /// Words before a version that looks like an address.
 const VERSIONS: &[&str] = &["version", "ver", "v", "rev", "revision", "release", "build", "oid", "schema", "upgrade"];
 
+/// Every word of every kind, in one search.
+struct Words {
+    search: AhoCorasick,
+    /// For each word: the kind that it names, and whether it is short and stands as a word of its own only.
+    meant: Vec<(Kind, bool)>,
+}
+
+/// A word of up to four letters is part of too many others.
+const SHORT_LETTERS_MAX: usize = 4;
+
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    let words = Kind::ALL.into_iter().flat_map(|kind| kind.context().iter().map(move |word| (kind, *word)));
+    // Case is folded for ASCII alone.
+    let all: Vec<(Kind, String)> =
+        words.flat_map(|(kind, word)| [(kind, word.to_owned()), (kind, capitals(word))]).collect();
+    let search = AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .build(all.iter().map(|(_, word)| word));
+    let short = |word: &str| word.chars().count() <= SHORT_LETTERS_MAX;
+    let meant = all.iter().map(|(kind, word)| (*kind, short(word))).collect();
+    Words { search: search.expect("a few hundred words make a small automaton"), meant }
+});
+
+/// The word with capital umlauts.
+fn capitals(word: &str) -> String {
+    word.chars().map(|c| if c.is_ascii() { c } else { c.to_uppercase().next().unwrap_or(c) }).collect()
+}
+
 impl Scan<'_> {
     /// Whether a word near the place names the kind.
     pub(super) fn names(&self, kind: Kind, start: usize, end: usize) -> bool {
-        let words = kind.context();
-        if words.is_empty() {
+        if kind.context().is_empty() {
             return false;
         }
         let from = self.text.floor_char_boundary(start.saturating_sub(BEFORE_BYTES));
-        let before = &self.text[from..start];
-        let before = before.rsplit(['\n', '{', '}']).next().unwrap_or(before);
+        let stops = |byte: &u8| matches!(byte, b'\n' | b'{' | b'}');
+        let from = self.bytes[from..start].iter().rposition(stops).map_or(from, |at| from + at + 1);
         let to = self.text.floor_char_boundary((end + AFTER_BYTES).min(self.text.len()));
-        let after = &self.text[end..to];
-        let after = after.split(['\n', ',', ';', '"', '{', '}']).next().unwrap_or(after);
-        [before, after].into_iter().any(|near| {
-            let near = without_marks(near).to_lowercase();
-            words.iter().any(|word| has(&near, word))
-        })
+        let stops = |byte: &u8| matches!(byte, b'\n' | b',' | b';' | b'"' | b'{' | b'}');
+        let to = self.bytes[end..to].iter().position(stops).map_or(to, |at| end + at);
+        named(&self.text[from..start], kind) || named(&self.text[end..to], kind)
     }
 
     /// The name that the number is assigned to (`trace_id=`, `"size":`), if it ends like one that machines count with.
@@ -98,33 +126,29 @@ impl Scan<'_> {
     }
 }
 
-/// The text without the marks of what was taken out: those name kinds, too, and must not become words near the next one.
-fn without_marks(near: &str) -> Cow<'_, str> {
-    if !MARKS.iter().any(|mark| near.contains(mark)) && !near.contains(']') {
-        return Cow::Borrowed(near);
-    }
-    let mut left = String::new();
-    let mut rest = near;
-    // The window may begin within a mark.
-    if let Some(close) = rest.find(']').filter(|close| !rest[..*close].contains('[')) {
-        rest = &rest[close + 1..];
-    }
-    while let Some(at) = MARKS.iter().filter_map(|mark| rest.find(mark)).min() {
-        left.push_str(&rest[..at]);
-        rest = rest[at..].find(']').map_or("", |close| &rest[at + close + 1..]);
-    }
-    left.push_str(rest);
-    Cow::Owned(left)
+/// Whether the text has a word of the kind.
+fn named(near: &str, kind: Kind) -> bool {
+    WORDS.search.find_overlapping_iter(near).any(|hit| {
+        let (meant, short) = WORDS.meant[hit.pattern().as_usize()];
+        meant == kind && !(short && within_a_word(near, hit.start(), hit.end())) && !within_a_mark(near, hit.start())
+    })
 }
 
-/// Whether the text has the word: of up to four letters as a word of its own, a longer one anywhere.
-fn has(near: &str, word: &str) -> bool {
-    let short = word.chars().count() <= 4;
-    near.match_indices(word).any(|(at, _)| {
-        let before = near[..at].chars().next_back().filter(|_| !ends_in_escape(&near[..at]));
-        let after = near[at + word.len()..].chars().next();
-        !short || !(before.is_some_and(char::is_alphanumeric) || after.is_some_and(char::is_alphabetic))
-    })
+/// Whether letters stand around the place, so that it is a part of a longer word.
+fn within_a_word(near: &str, start: usize, end: usize) -> bool {
+    let before = near[..start].chars().next_back().filter(|_| !ends_in_escape(&near[..start]));
+    let after = near[end..].chars().next();
+    before.is_some_and(char::is_alphanumeric) || after.is_some_and(char::is_alphabetic)
+}
+
+/// Whether the place is within the mark of what was taken out: those name kinds, too, and must not become words near the
+/// next number. The text may begin within one.
+fn within_a_mark(near: &str, at: usize) -> bool {
+    match near[..at].rfind(['[', ']']) {
+        Some(open) if near[open..].starts_with('[') => MARKS.iter().any(|mark| near[open..].starts_with(mark)),
+        Some(_) => false,
+        None => near[at..].find(['[', ']']).is_some_and(|next| near[at + next..].starts_with(']')),
+    }
 }
 
 /// Whether an escape of JSON ends here: what stands behind `\n` begins a line.
