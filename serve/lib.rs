@@ -5,8 +5,6 @@
 
 #![recursion_limit = "256"]
 
-#![recursion_limit = "256"]
-
 pub mod auth;
 pub mod cli;
 pub mod control;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::assignment::looks_secret;
 
 /// The rules as gitleaks publishes them; MIT, see `gitleaks.LICENSE`.
-const SOURCE: &str = include_str!("gitleaks.toml");
+const SOURCE: &str = include_str!("gitleaks.rules");
 
 /// Rules that are not applied to rows, with the reason.
 pub const LEFT_OUT: &[(&str, &str)] = &[
