@@ -5,6 +5,9 @@
 //! of the size and leaves the tracked results alone. Figures count on a quiet machine only; the driver says when it is
 //! not.
 
+#[allow(dead_code)]
+#[path = "../tests/simulated/kubernetes.rs"]
+mod api_server;
 mod bytes;
 mod clickbench;
 mod data;
@@ -14,6 +17,7 @@ mod growth;
 #[allow(dead_code)]
 #[path = "../tests/harness.rs"]
 mod harness;
+mod kubernetes;
 mod load;
 mod logs;
 mod machine;
@@ -69,6 +73,11 @@ pub const SUITES: &[Suite] = &[
         name: "redaction",
         shows: "redaction: rate, recall and precision, and what ingest pays for it",
         run: redaction::run,
+    },
+    Suite {
+        name: "kubernetes",
+        shows: "25,000 pods listed and watched: memory, first full table, time to visible",
+        run: kubernetes::run,
     },
     Suite { name: "start", shows: "ready after kill -9 with a long log to read again", run: start::run },
 ];

@@ -1,36 +1,69 @@
-//! Kubernetes: API lists, single objects, manifests and watch events become `k8s_object`, `k8s_pod`, `k8s_node` and
-//! `k8s_event`.
+//! Kubernetes: API lists, single objects, manifests and watch events become `k8s_object`, its history, and a table for
+//! each kind that is asked about by its own columns. Files say what was once so; `live` follows clusters and keeps the
+//! tables equal to them.
 //!
-//! A list that was read in full does not delete what it leaves out: only a watch knows that an object is gone.
+//! A list in a file does not delete what it leaves out: only who follows a cluster knows that an object is gone.
 
 use std::path::Path;
 
 use async_trait::async_trait;
-use engine::reject::Reject;
-use engine::{Idempotency, Result, Rows, Scope, Store, Table};
+use engine::{Idempotency, Result, Scope, Store, Table, View};
 
 use crate::files::{self, Reading};
 use crate::{FileOptions, Parsed, Progress, Source, Summary};
 
+mod access;
+mod batch;
+mod cells;
+mod custom;
+mod detail;
 mod documents;
 mod event;
+mod history;
+pub mod live;
 mod meta;
+mod namespace;
+mod network;
 mod node;
 mod object;
 mod pod;
 mod quantity;
+mod quota;
 mod resources;
+mod scaling;
+mod secret;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod unit;
+mod usage;
+mod views;
+mod workload;
 mod yaml;
 
+pub use access::K8S_ROLE_BINDING;
+pub use batch::{K8S_CRON_JOB, K8S_JOB};
+pub use custom::{Field, K8S_CUSTOM_RESOURCE};
 pub use event::K8S_EVENT;
+pub use history::K8S_OBJECT_HISTORY;
+pub use live::K8S_WATCH;
+pub use namespace::K8S_NAMESPACE;
+pub use network::{K8S_INGRESS, K8S_NETWORK_POLICY, K8S_SERVICE};
 pub use node::K8S_NODE;
 pub use object::K8S_OBJECT;
 pub use pod::K8S_POD;
 pub use quantity::Quantity;
+pub use quota::{K8S_LIMIT_RANGE, K8S_RESOURCE_QUOTA};
+pub use scaling::K8S_HORIZONTAL_POD_AUTOSCALER;
+pub use storage::{K8S_PERSISTENT_VOLUME, K8S_PERSISTENT_VOLUME_CLAIM};
+pub use usage::K8S_USAGE;
+pub use workload::{K8S_DAEMON_SET, K8S_DEPLOYMENT, K8S_REPLICA_SET, K8S_STATEFUL_SET};
 
-use meta::{Meta, Origin};
+/// Every view over these tables.
+pub const VIEWS: &[&View] = &[&views::K8S_CONTAINER, &views::K8S_POD_OWNER];
+
+use meta::Origin;
+use unit::{Identity, Unit};
 
 /// JSON of objects that one frame takes before the next begins, so that a large list passes a bounded queue.
 const FRAME_BYTES: usize = 4 << 20;
@@ -63,13 +96,13 @@ fn number(units: &mut [Parsed], key: &str, body_hash: [u8; 32]) {
 fn parts(body: &[u8], origin: Origin<'_>, frame_bytes: usize) -> Vec<Parsed> {
     let contents = documents::read(body);
     let mut done = Vec::new();
-    let mut open = Unit::new(origin);
+    let mut open = Unit::new(origin, &[]);
     for broken in contents.broken {
         open.reject(broken.reason, broken.place, broken.text.into_bytes());
     }
     for item in contents.items {
-        if open.bytes >= frame_bytes {
-            done.push(std::mem::replace(&mut open, Unit::new(origin)).finish());
+        if open.bytes() >= frame_bytes {
+            done.push(std::mem::replace(&mut open, Unit::new(origin, &[])).finish());
         }
         open.add(item);
     }
@@ -77,104 +110,6 @@ fn parts(body: &[u8], origin: Origin<'_>, frame_bytes: usize) -> Vec<Parsed> {
         done.push(open.finish());
     }
     done
-}
-
-/// Rows of all four tables under construction.
-struct Unit<'a> {
-    origin: Origin<'a>,
-    objects: Rows,
-    pods: Rows,
-    nodes: Rows,
-    events: Rows,
-    accepted: u64,
-    rejects: Vec<Reject>,
-    bytes: usize,
-}
-
-impl<'a> Unit<'a> {
-    fn new(origin: Origin<'a>) -> Self {
-        Unit {
-            origin,
-            objects: Rows::new(&K8S_OBJECT),
-            pods: Rows::new(&K8S_POD),
-            nodes: Rows::new(&K8S_NODE),
-            events: Rows::new(&K8S_EVENT),
-            accepted: 0,
-            rejects: Vec::new(),
-            bytes: 0,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.accepted == 0 && self.rejects.is_empty()
-    }
-
-    fn reject(&mut self, reason: String, place: String, body: Vec<u8>) {
-        self.bytes += body.len();
-        self.rejects.push(Reject { kind: "k8s", reason, place: Some(place), body });
-    }
-
-    fn add(&mut self, item: documents::Item) {
-        let documents::Item { place, mut object, deleted } = item;
-        meta::strip(&mut object);
-        let refused = match Meta::read(&object, self.origin) {
-            Ok(meta) if deleted => self.delete(&meta).err().into_iter().collect(),
-            Ok(meta) => self.write(&meta),
-            Err(reason) => vec![reason],
-        };
-        let text = object.to_string();
-        self.bytes += text.len();
-        for reason in refused {
-            self.reject(reason, place.clone(), text.clone().into_bytes());
-        }
-    }
-
-    /// The object's own row, then what its kind has beside it. An object whose details are nonsense stays in
-    /// `k8s_object`; the detail is refused with its reason.
-    fn write(&mut self, meta: &Meta<'_>) -> Vec<String> {
-        if let Err(reason) = object::write(meta, self.origin, &mut self.objects) {
-            self.objects.abandon_row();
-            return vec![reason];
-        }
-        self.accepted += 1;
-        let detail = |rows: &mut Rows, written: std::result::Result<(), String>| {
-            rows.abandon_row();
-            written.err().into_iter().collect()
-        };
-        match (meta.api_group, meta.kind) {
-            ("", "Pod") => pod::write(meta, self.origin, &mut self.pods),
-            ("", "Node") => {
-                let written = node::write(meta, self.origin, &mut self.nodes);
-                detail(&mut self.nodes, written)
-            }
-            _ if event::is_event(meta) => {
-                let written = event::write(meta, self.origin, &mut self.events);
-                detail(&mut self.events, written)
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// An event that the API server forgot still happened: only its object goes.
-    fn delete(&mut self, meta: &Meta<'_>) -> std::result::Result<(), String> {
-        object::delete(meta, self.origin, &mut self.objects)?;
-        self.accepted += 1;
-        match (meta.api_group, meta.kind) {
-            ("", "Pod") => pod::delete(meta, self.origin, &mut self.pods),
-            ("", "Node") => node::delete(meta, self.origin, &mut self.nodes),
-            _ => Ok(()),
-        }
-    }
-
-    fn finish(mut self) -> Parsed {
-        let mut parsed = Parsed { accepted: self.accepted, rejects: self.rejects, ..Parsed::default() };
-        for rows in [&mut self.objects, &mut self.pods, &mut self.nodes, &mut self.events] {
-            if !rows.is_empty() {
-                parsed.batches.push(engine::Batch { table: rows.table(), rows: rows.finish() });
-            }
-        }
-        parsed
-    }
 }
 
 /// Files and folders of objects.
@@ -188,11 +123,36 @@ impl Source for Kubernetes {
     }
 
     fn doc(&self) -> &'static str {
-        "Kubernetes objects and lists as `kubectl get -o json` or YAML manifests have them (also .gz, .zst)"
+        "Kubernetes objects and lists as `kubectl get -o json` or YAML manifests have them (also .gz, .zst); with --kubeconfig or --in-cluster, clusters themselves"
     }
 
     fn tables(&self) -> Vec<&'static Table> {
-        vec![&K8S_OBJECT, &K8S_POD, &K8S_NODE, &K8S_EVENT]
+        vec![
+            &K8S_OBJECT,
+            &K8S_OBJECT_HISTORY,
+            &K8S_POD,
+            &K8S_NODE,
+            &K8S_EVENT,
+            &K8S_DEPLOYMENT,
+            &K8S_REPLICA_SET,
+            &K8S_STATEFUL_SET,
+            &K8S_DAEMON_SET,
+            &K8S_JOB,
+            &K8S_CRON_JOB,
+            &K8S_SERVICE,
+            &K8S_INGRESS,
+            &K8S_NETWORK_POLICY,
+            &K8S_RESOURCE_QUOTA,
+            &K8S_LIMIT_RANGE,
+            &K8S_ROLE_BINDING,
+            &K8S_PERSISTENT_VOLUME,
+            &K8S_PERSISTENT_VOLUME_CLAIM,
+            &K8S_HORIZONTAL_POD_AUTOSCALER,
+            &K8S_NAMESPACE,
+            &K8S_CUSTOM_RESOURCE,
+            &K8S_USAGE,
+            &K8S_WATCH,
+        ]
     }
 
     async fn ingest_path(
@@ -204,6 +164,9 @@ impl Source for Kubernetes {
         progress: &dyn Progress,
     ) -> Result<Summary> {
         let tenant = files::tenant(scope, options)?;
+        if let Some(wish) = &options.live {
+            return live::run(store, scope, path, tenant.as_deref(), options.cluster.as_deref(), wish, progress).await;
+        }
         let cluster = options.cluster.as_deref().unwrap_or(CLUSTER_UNNAMED).to_owned();
         let reading =
             Reading { kind: "k8s", extensions: &["json", "jsonl", "ndjson", "yaml", "yml"], store, scope, progress };

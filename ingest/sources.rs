@@ -32,6 +32,9 @@ pub struct FileOptions {
     pub cluster: Option<String>,
     /// Name of the cost export (`cost`), for files without a manifest; default: the file's folder and name.
     pub export: Option<String>,
+    /// Follow Kubernetes clusters instead of reading files (`k8s`); the path is the kubeconfig.
+    #[serde(default)]
+    pub live: Option<crate::kubernetes::live::Wish>,
 }
 
 /// What became of one path.
@@ -87,6 +90,11 @@ pub trait Source: Send + Sync {
 /// Every source.
 pub const SOURCES: &[&dyn Source] =
     &[&crate::cost::Cost, &crate::otel::Otlp, &crate::kubernetes::Kubernetes, &crate::ado::Ado];
+
+/// Every view that ingest declares.
+pub fn views() -> Vec<&'static engine::View> {
+    crate::kubernetes::VIEWS.to_vec()
+}
 
 /// Every table that ingest declares.
 pub fn tables() -> Vec<&'static Table> {

@@ -5,6 +5,7 @@ mod cost;
 pub mod exit;
 mod ingest;
 mod key;
+mod live;
 mod logging;
 mod place;
 mod policy;

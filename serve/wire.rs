@@ -22,7 +22,8 @@ pub fn catalogue() -> Catalogue {
             tables.push(table);
         }
     }
-    Catalogue { tables, views: ledger::VIEWS.to_vec(), state_tables: state_tables() }
+    let views = ledger::VIEWS.iter().copied().chain(ingest::sources::views()).collect();
+    Catalogue { tables, views, state_tables: state_tables() }
 }
 
 /// Every state table of every floor.

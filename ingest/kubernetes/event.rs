@@ -3,6 +3,7 @@
 use engine::{Column, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
 
+use super::detail::{Detail, Write};
 use super::meta::{Meta, Origin};
 use crate::json::{self, Reason, at};
 
@@ -48,11 +49,20 @@ pub static K8S_EVENT: Table = Table {
 
 /// Whether the object is an event of either API.
 pub fn is_event(meta: &Meta<'_>) -> bool {
-    meta.kind == "Event" && matches!(meta.api_group, "" | "events.k8s.io")
+    is(meta.api_group, meta.kind)
 }
 
+/// Whether a kind is the event of either API.
+pub fn is(api_group: &str, kind: &str) -> bool {
+    kind == "Event" && matches!(api_group, "" | "events.k8s.io")
+}
+
+/// Events of both APIs.
+pub static EVENT: Detail =
+    Detail { table: &K8S_EVENT, kinds: &[("", "Event"), ("events.k8s.io", "Event")], write: Write::Kept(write) };
+
 /// Adds an event's row.
-pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
+fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
     let event = meta.object;
     let text = |paths: &[&[&str]]| first(paths, |path| json::text(event, path).map(|t| t.filter(|t| !t.is_empty())));
     let time = |paths: &[&[&str]]| first(paths, |path| json::time(event, path));

@@ -1,14 +1,10 @@
-//! What every object says about itself: identity, owner, labels; and what must not be kept of it.
+//! What every object says about itself: identity, owner, labels.
 
 use engine::{Rows, Scope};
 use serde_json::Value;
 
+use super::unit::Identity;
 use crate::json::{self, Reason, at};
-
-/// Stands where a Secret's value stood.
-pub const REDACTED: &str = "[redacted:kubernetes_secret]";
-/// kubectl keeps the whole object, a Secret's values included, in this annotation.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Who sends objects, and from which cluster.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +78,16 @@ impl<'a> Meta<'a> {
         })
     }
 
+    /// Which object of its cluster it is.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            api_group: self.api_group.into(),
+            kind: self.kind.into(),
+            namespace: self.namespace.into(),
+            name: self.name.into(),
+        }
+    }
+
     /// The first of these labels that the object carries.
     pub fn label(&self, names: &[&str]) -> Option<&'a str> {
         label(self.object, names)
@@ -112,27 +118,6 @@ fn label<'a>(object: &'a Value, names: &[&str]) -> Option<&'a str> {
 fn owner(object: &Value) -> Result<Option<&Value>, Reason> {
     let Some(owners) = json::list(object, &["metadata", "ownerReferences"])? else { return Ok(None) };
     Ok(owners.iter().find(|o| o.get("controller") == Some(&Value::Bool(true))).or(owners.first()))
-}
-
-/// Takes out what is not kept: bookkeeping of field managers, and every value of a Secret.
-pub fn strip(object: &mut Value) {
-    let secret = object.get("kind").and_then(Value::as_str) == Some("Secret")
-        && !object.get("apiVersion").and_then(Value::as_str).unwrap_or_default().contains('/');
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-        if secret && let Some(last) = metadata.get_mut("annotations").and_then(|a| a.get_mut(LAST_APPLIED)) {
-            *last = Value::from(REDACTED);
-        }
-    }
-    if secret {
-        for member in ["data", "stringData"] {
-            match object.get_mut(member) {
-                Some(Value::Object(values)) => values.values_mut().for_each(|value| *value = Value::from(REDACTED)),
-                Some(Value::Null) | None => {}
-                Some(other) => *other = Value::from(REDACTED),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -178,15 +163,5 @@ mod tests {
             let found = Meta::read(&object, origin).unwrap_err();
             assert!(found.contains(reason), "{found}");
         }
-    }
-
-    #[test]
-    fn a_secret_keeps_its_keys_only() {
-        let mut secret = json!({"kind": "Secret", "apiVersion": "v1", "data": {"key": "c2VjcmV0"}, "stringData": "odd",
-            "metadata": {"name": "s", "managedFields": [1], "annotations": {LAST_APPLIED: "c2VjcmV0"}}});
-        strip(&mut secret);
-        let text = secret.to_string();
-        assert!(!text.contains("c2VjcmV0") && !text.contains("odd") && !text.contains("managedFields"));
-        assert_eq!(secret["data"]["key"], REDACTED);
     }
 }

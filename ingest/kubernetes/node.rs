@@ -3,6 +3,7 @@
 use engine::{Column, Rows, Table, Type};
 use serde_json::Value;
 
+use super::detail::{Detail, Write};
 use super::meta::{Meta, Origin};
 use super::resources::{accelerators, quantity};
 use crate::json::{self, Reason, at};
@@ -60,8 +61,10 @@ pub static K8S_NODE: Table = Table {
     )
 };
 
-/// Adds a node's row.
-pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
+/// Nodes.
+pub static NODE: Detail = Detail { table: &K8S_NODE, kinds: &[("", "Node")], write: Write::Own(write) };
+
+fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
     let object = meta.object;
     let info = |name: &str| json::text(object, &["status", "nodeInfo", name]);
     let list = |path: &[&str]| json::list(object, path).map(|found| found.map(|_| json::document(object, path)));
@@ -108,12 +111,6 @@ pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(),
             .set(gpus, accelerators(offer, &place)?);
     }
     rows.end_row().map_err(|e| e.to_string())
-}
-
-/// Adds the mark that a node is gone.
-pub fn delete(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
-    rows.set("tenant", meta.tenant).set("cluster", origin.cluster).set("name", meta.name);
-    rows.end_delete().map_err(|e| e.to_string())
 }
 
 fn roles(object: &Value) -> Option<String> {

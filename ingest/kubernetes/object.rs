@@ -4,6 +4,7 @@ use engine::{Column, Index, Rows, Table, Type};
 use serde_json::Value;
 
 use super::meta::{Meta, Origin};
+use super::unit::Identity;
 use crate::json::{self, Reason, at};
 
 /// Objects of clusters, whatever their kind.
@@ -54,8 +55,8 @@ pub static K8S_OBJECT: Table = Table {
     )
 };
 
-/// Adds an object's row.
-pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
+/// Adds an object's row; `whole` is its JSON.
+pub fn write(meta: &Meta<'_>, origin: Origin<'_>, whole: &str, rows: &mut Rows) -> Result<(), Reason> {
     let object = meta.object;
     let replicas = Replicas::read(object);
     let text = |path: &[&str]| json::text(object, path);
@@ -71,7 +72,7 @@ pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(),
         .set("deletion_timestamp", meta.deletion_timestamp.map(engine::Value::Time))
         .set("owner_kind", meta.owner_kind)
         .set("owner_name", meta.owner_name)
-        .set("ready", ready(object, replicas))
+        .set("ready", ready(object))
         .set("replicas", replicas.wanted)
         .set("replicas_ready", replicas.ready)
         .set("labels", json::document(object, &["metadata", "labels"]))
@@ -79,18 +80,18 @@ pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(),
         .set("conditions", json::document(object, &["status", "conditions"]))
         .set("spec", json::document(object, &["spec"]))
         .set("status", json::document(object, &["status"]))
-        .set("object", object.to_string());
+        .set("object", whole);
     rows.end_row().map_err(|e| e.to_string())
 }
 
 /// Adds the mark that an object is gone.
-pub fn delete(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
-    rows.set("tenant", meta.tenant)
-        .set("cluster", origin.cluster)
-        .set("api_group", meta.api_group)
-        .set("kind", meta.kind)
-        .set("namespace", meta.namespace)
-        .set("name", meta.name);
+pub fn delete(identity: &Identity, tenant: &str, cluster: &str, rows: &mut Rows) -> Result<(), Reason> {
+    rows.set("tenant", tenant)
+        .set("cluster", cluster)
+        .set("api_group", &*identity.api_group)
+        .set("kind", &*identity.kind)
+        .set("namespace", &*identity.namespace)
+        .set("name", &*identity.name);
     rows.end_delete().map_err(|e| e.to_string())
 }
 
@@ -115,7 +116,9 @@ impl Replicas {
     }
 }
 
-fn ready(object: &Value, replicas: Replicas) -> Option<bool> {
+/// Whether an object is what it should be, as far as its kind tells.
+pub fn ready(object: &Value) -> Option<bool> {
+    let replicas = Replicas::read(object);
     if let (Some(wanted), Some(ready)) = (replicas.wanted, replicas.ready) {
         return Some(ready >= wanted);
     }
@@ -148,7 +151,7 @@ mod tests {
             (json!({"status": {"conditions": "odd"}}), None),
             (json!({"data": {}}), None),
         ] {
-            assert_eq!(ready(&object, Replicas::read(&object)), expected, "{object}");
+            assert_eq!(ready(&object), expected, "{object}");
         }
     }
 }

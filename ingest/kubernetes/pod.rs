@@ -4,6 +4,7 @@
 use engine::{Column, Index, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
 
+use super::detail::{Detail, Parts, Write};
 use super::meta::{Meta, Origin};
 use super::resources::{accelerators, quantity};
 use crate::json::{self, Reason, at};
@@ -91,45 +92,29 @@ const CONTAINERS: [(&str, &str, &str); 3] = [
     ("ephemeral", "ephemeralContainers", "ephemeralContainerStatuses"),
 ];
 
+/// Pods, a row for each container.
+pub static POD: Detail =
+    Detail { table: &K8S_POD, kinds: &[("", "Pod")], write: Write::Parts { columns: ("pod", "container"), write } };
+
 /// Adds the rows of a pod's containers. A container that does not fit is told, the others stay.
-pub fn write(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Vec<Reason> {
-    let mut reasons = Vec::new();
+fn write(meta: &Meta<'_>, origin: Origin<'_>, parts: &mut Parts<'_>) {
     for (kind, specs, statuses) in CONTAINERS {
         let containers = match json::list(meta.object, &["spec", specs]) {
             Ok(found) => found.map(Vec::as_slice).unwrap_or_default(),
             Err(reason) => {
-                reasons.push(reason);
+                parts.refused.push(reason);
                 continue;
             }
         };
         for (i, container) in containers.iter().enumerate() {
-            let written = write_container(meta, origin, kind, container, statuses, rows);
-            if let Err(reason) = written {
-                rows.abandon_row();
-                reasons.push(format!("spec.{specs}[{i}]: {reason}"));
-            }
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            let filled = set_container(meta, origin, kind, container, statuses, parts.rows);
+            parts.end(name, &format!("spec.{specs}[{i}]"), filled);
         }
     }
-    reasons
 }
 
-/// Adds the marks that a pod's containers are gone.
-pub fn delete(meta: &Meta<'_>, origin: Origin<'_>, rows: &mut Rows) -> Result<(), Reason> {
-    for (_, specs, _) in CONTAINERS {
-        for container in json::list(meta.object, &["spec", specs])?.into_iter().flatten() {
-            let Some(name) = json::text(container, &["name"])? else { continue };
-            rows.set("tenant", meta.tenant)
-                .set("cluster", origin.cluster)
-                .set("namespace", meta.namespace)
-                .set("pod", meta.name)
-                .set("container", name);
-            rows.end_delete().map_err(|e| e.to_string())?;
-        }
-    }
-    Ok(())
-}
-
-fn write_container(
+fn set_container(
     meta: &Meta<'_>,
     origin: Origin<'_>,
     kind: &str,
@@ -149,7 +134,7 @@ fn write_container(
     if let Some(status) = statuses.iter().find(|s| s.get("name").and_then(Value::as_str) == Some(name)) {
         set_status(status, rows)?;
     }
-    rows.end_row().map_err(|e| e.to_string())
+    Ok(())
 }
 
 fn set_pod(meta: &Meta<'_>, rows: &mut Rows) -> Result<(), Reason> {
@@ -183,9 +168,12 @@ fn set_pod(meta: &Meta<'_>, rows: &mut Rows) -> Result<(), Reason> {
 fn workload<'a>(meta: &Meta<'a>) -> (&'a str, &'a str) {
     match (meta.owner_kind, meta.owner_name) {
         (Some("ReplicaSet"), Some(name)) => {
-            let hash = meta.label(&["pod-template-hash"]);
-            let deployment = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-'));
-            deployment.map_or(("ReplicaSet", name), |deployment| ("Deployment", deployment))
+            let above = |label: &str| name.strip_suffix(meta.label(&[label])?)?.strip_suffix('-');
+            match (above("pod-template-hash"), above("rollouts-pod-template-hash")) {
+                (Some(deployment), _) => ("Deployment", deployment),
+                (_, Some(rollout)) => ("Rollout", rollout),
+                _ => ("ReplicaSet", name),
+            }
         }
         (Some(kind), Some(name)) => (kind, name),
         _ => ("Pod", meta.name),

@@ -132,6 +132,187 @@ fn every_other_kind_is_an_object() {
 }
 
 #[test]
+fn kinds_with_a_table_of_their_own() {
+    let meta = json!({"name": "x", "namespace": "shop", "labels": {"team": "a"}, "annotations": {"b": "c"},
+        "ownerReferences": [{"kind": "Owner", "name": "o", "controller": true}], "creationTimestamp": "2024-05-01T10:00:00Z"});
+    let container = json!({"name": "c", "image": "web:1", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"nvidia.com/gpu": 1}}});
+    let template = json!({"spec": {"serviceAccountName": "sa", "containers": [container]}});
+    let check_row = |api: &str, kind: &str, rest: Value, table, expected: Value| {
+        let mut object = json!({"apiVersion": api, "kind": kind, "metadata": meta.clone()});
+        rest.as_object().unwrap().iter().for_each(|(name, value)| object[name] = value.clone());
+        let parsed = parse(object.to_string().as_bytes());
+        assert!(parsed.rejects.is_empty(), "{kind}: {:?}", parsed.rejects);
+        let found = rows(&parsed, table);
+        check(
+            &found[0],
+            json!({"namespace": "shop", "name": "x", "owner_kind": "Owner", "labels": "{\"team\":\"a\"}"}),
+        );
+        check(&found[0], expected);
+        assert_eq!(rows(&parsed, &K8S_OBJECT).len(), 1);
+    };
+    check_row(
+        "apps/v1",
+        "Deployment",
+        json!({"spec": {"replicas": 3, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}}, "template": template},
+            "status": {"readyReplicas": 2, "conditions": [{"type": "Available", "status": "True"}, {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}}),
+        &K8S_DEPLOYMENT,
+        json!({"replicas": 3, "replicas_ready": 2, "replicas_updated": 0, "max_surge": "25%", "max_unavailable": "0", "available": true,
+            "progressing": false, "progressing_reason": "ProgressDeadlineExceeded", "images": "[\"web:1\"]", "cpu_request_cores": 0.5,
+            "memory_request_bytes": 1 << 30, "cpu_limit_cores": null, "gpus": 1, "service_account": "sa"}),
+    );
+    check_row(
+        "apps/v1",
+        "DaemonSet",
+        json!({"spec": {"template": template}, "status": {"desiredNumberScheduled": 4, "numberReady": 3, "numberUnavailable": 1}}),
+        &K8S_DAEMON_SET,
+        json!({"replicas": 4, "replicas_ready": 3, "replicas_unavailable": 1, "replicas_misscheduled": 0}),
+    );
+    check_row(
+        "apps/v1",
+        "StatefulSet",
+        json!({"spec": {"replicas": 2, "serviceName": "s", "template": template}}),
+        &K8S_STATEFUL_SET,
+        json!({"replicas": 2, "replicas_ready": null, "service_name": "s"}),
+    );
+    check_row(
+        "batch/v1",
+        "Job",
+        json!({"spec": {"template": template, "backoffLimit": 2}, "status": {"failed": 3, "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}),
+        &K8S_JOB,
+        json!({"state": "Failed", "reason": "BackoffLimitExceeded", "failed": 3, "succeeded": 0}),
+    );
+    check_row(
+        "batch/v1",
+        "CronJob",
+        json!({"spec": {"schedule": "0 * * * *", "suspend": true, "jobTemplate": {"spec": {"template": template}}}, "status": {"active": [{}, {}]}}),
+        &K8S_CRON_JOB,
+        json!({"schedule": "0 * * * *", "suspended": true, "active": 2, "images": "[\"web:1\"]"}),
+    );
+    check_row(
+        "v1",
+        "Service",
+        json!({"spec": {"type": "LoadBalancer", "clusterIP": "10.0.0.1"}, "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}, {"hostname": "h"}]}}}),
+        &K8S_SERVICE,
+        json!({"service_type": "LoadBalancer", "cluster_ip": "10.0.0.1", "load_balancer_addresses": "[\"1.2.3.4\",\"h\"]"}),
+    );
+    check_row(
+        "networking.k8s.io/v1",
+        "Ingress",
+        json!({"spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["a.b"]}], "rules": [{"host": "a.b", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]}}),
+        &K8S_INGRESS,
+        json!({"ingress_class": "nginx", "hosts": "[\"a.b\"]", "tls_hosts": "[\"a.b\"]",
+            "backends": "[{\"host\":\"a.b\",\"path\":\"/\",\"path_type\":\"Prefix\",\"port\":80,\"service\":\"web\"}]"}),
+    );
+    check_row(
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [{}]}}),
+        &K8S_NETWORK_POLICY,
+        json!({"selects_all_pods": true, "denies_ingress": true, "denies_egress": false, "egress_rules": 1}),
+    );
+    check_row(
+        "v1",
+        "PersistentVolumeClaim",
+        json!({"spec": {"resources": {"requests": {"storage": "8Gi"}}, "volumeName": "pv"}, "status": {"phase": "Bound", "capacity": {"storage": "10Gi"}}}),
+        &K8S_PERSISTENT_VOLUME_CLAIM,
+        json!({"request_bytes": 8_i64 << 30, "capacity_bytes": 10_i64 << 30, "phase": "Bound", "volume_name": "pv"}),
+    );
+    check_row(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 1, "maxReplicas": 9}, "status": {"currentReplicas": 2, "conditions": [{"type": "ScalingActive", "status": "False"}]}}),
+        &K8S_HORIZONTAL_POD_AUTOSCALER,
+        json!({"target_name": "web", "max_replicas": 9, "current_replicas": 2, "desired_replicas": 0, "scaling_active": false}),
+    );
+    check_row(
+        "argoproj.io/v1alpha1",
+        "Application",
+        json!({"spec": {"project": "p", "destination": {"namespace": "n"}}, "status": {"sync": {"status": "OutOfSync"}, "health": {"status": "Degraded"}}}),
+        &K8S_CUSTOM_RESOURCE,
+        json!({"api_group": "argoproj.io", "kind": "Application", "phase": "Degraded",
+            "fields": "{\"destination_namespace\":\"n\",\"health_status\":\"Degraded\",\"project\":\"p\",\"sync_status\":\"OutOfSync\"}"}),
+    );
+    check_row(
+        "external-secrets.io/v1",
+        "ExternalSecret",
+        json!({"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "SecretSyncedError", "message": "no"}]}}),
+        &K8S_CUSTOM_RESOURCE,
+        json!({"ready": false, "reason": "SecretSyncedError", "message": "no"}),
+    );
+}
+
+#[test]
+fn kinds_with_a_row_for_each_part() {
+    let object = |kind: &str, api: &str, rest: Value| {
+        let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": "x", "namespace": "shop"}});
+        rest.as_object().unwrap().iter().for_each(|(name, value)| object[name] = value.clone());
+        object
+    };
+    let quota = object(
+        "ResourceQuota",
+        "v1",
+        json!({"spec": {"hard": {"pods": "10", "requests.cpu": "4"}}, "status": {"used": {"pods": "3"}}}),
+    );
+    let limits = object(
+        "LimitRange",
+        "v1",
+        json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "default": {"cpu": "500m", "memory": "1Gi"}}]}}),
+    );
+    let binding = object(
+        "RoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        json!({"roleRef": {"kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"kind": "User", "name": "jane"}, {"kind": "ServiceAccount", "name": "web", "namespace": "shop"}]}),
+    );
+    let parsed = parse(json!([quota, limits, binding]).to_string().as_bytes());
+    assert!(parsed.rejects.is_empty(), "{:?}", parsed.rejects);
+    let found = rows(&parsed, &K8S_RESOURCE_QUOTA);
+    check(&found[0], json!({"resource": "pods", "hard": 10.0, "used": 3.0}));
+    check(&found[1], json!({"resource": "requests.cpu", "hard": 4.0, "used": null}));
+    let found = rows(&parsed, &K8S_LIMIT_RANGE);
+    check(&found[0], json!({"limit": "Container/cpu", "max": 2.0, "default_limit": 0.5}));
+    check(&found[1], json!({"limit": "Container/memory", "max": null}));
+    let subjects: Vec<_> = rows(&parsed, &K8S_ROLE_BINDING).into_iter().map(|row| row["subject"].clone()).collect();
+    assert_eq!(subjects, ["User:jane", "ServiceAccount:shop/web"]);
+    // Their ends are those of the parts.
+    let ends = json!({"type": "DELETED", "object": quota}).to_string()
+        + &json!({"type": "DELETED", "object": binding}).to_string();
+    let ended = parse(ends.as_bytes());
+    let ops = |table| rows(&ended, table).iter().filter(|row| row["_op"] == 1).count();
+    assert_eq!((ops(&K8S_RESOURCE_QUOTA), ops(&K8S_ROLE_BINDING), ops(&K8S_OBJECT)), (2, 2, 2));
+}
+
+#[test]
+fn every_version_stays_in_the_history() {
+    let pod = |version: &str| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": "d", "resourceVersion": version}, "spec": {"containers": []}});
+    let event = |what: &str, version: &str| json!({"type": what, "object": pod(version)}).to_string();
+    let body = [event("ADDED", "1"), event("MODIFIED", "2"), event("DELETED", "3")].join("\n");
+    let found = rows(&parse(body.as_bytes()), &K8S_OBJECT_HISTORY);
+    let seen: Vec<_> =
+        found.iter().map(|row| (row["change"].as_str().unwrap(), row["resource_version"].as_str())).collect();
+    assert_eq!(seen, [("applied", Some("1")), ("applied", Some("2")), ("deleted", None)]);
+}
+
+#[test]
+fn usage_is_a_sample_and_no_object() {
+    let list = json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "items": [
+        {"metadata": {"name": "p", "namespace": "d", "labels": {"tenant": "acme"}}, "timestamp": "2024-05-01T10:00:00Z", "window": "30s",
+            "containers": [{"name": "a", "usage": {"cpu": "123456789n", "memory": "1000Ki"}}, {"name": "b", "usage": {"cpu": "0", "memory": "1Mi"}}]}]});
+    let node = json!({"kind": "NodeMetrics", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {"name": "n"}, "timestamp": "2024-05-01T10:00:00Z",
+        "window": "1m", "usage": {"cpu": "2", "memory": "4Gi"}});
+    let parsed = parse(format!("{list}\n{node}").as_bytes());
+    assert!(parsed.rejects.is_empty(), "{:?}", parsed.rejects);
+    let found = rows(&parsed, &K8S_USAGE);
+    assert_eq!(found.len(), 3);
+    check(
+        &found[0],
+        json!({"tenant": "acme", "kind": "Pod", "name": "p", "container": "a", "cpu_cores": 0.123456789, "memory_bytes": 1_024_000, "window_seconds": 30.0}),
+    );
+    check(&found[2], json!({"kind": "Node", "name": "n", "container": "", "cpu_cores": 2.0, "window_seconds": 60.0}));
+    assert!(rows(&parsed, &K8S_OBJECT).is_empty());
+}
+
+#[test]
 fn a_watch_takes_away_what_is_gone() {
     let event = |what: &str, kind: &str| {
         json!({"type": what, "object": {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "d"},

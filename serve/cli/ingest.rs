@@ -11,6 +11,7 @@ use engine::{Error, Kind, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{self, Exit};
+use super::live::Live;
 use super::place::Place;
 use super::print;
 use crate::reach::{Reach, reach};
@@ -23,7 +24,13 @@ not readable, of another kind) does: the others are still read, and the exit cod
 Examples:
   stellwerk ingest cost ./exports --data ./data
   stellwerk ingest k8s nodes.json pods.yaml --cluster prod-1 --data ./data
-  stellwerk ingest otlp traces.json --tenant acme --data ./data --format json";
+  stellwerk ingest otlp traces.json --tenant acme --data ./data --format json
+  stellwerk ingest k8s --kubeconfig ~/.kube/config --context prod --context test --follow --data ./data
+
+With --kubeconfig or --in-cluster, `k8s` lists whole clusters, page by page, and marks as gone what they no longer have;
+with --follow it stays, watches every kind and keeps the tables equal to the clusters: SELECT * FROM k8s_watch says how
+true they are. Followed are the kinds with tables of their own and the custom resources of Argo CD, KEDA, Gatekeeper,
+External Secrets and cert-manager; --resource adds others.";
 
 /// Read files into the store.
 #[derive(Debug, Args)]
@@ -33,12 +40,12 @@ pub struct Ingest {
     #[arg(value_parser = kinds())]
     kind: String,
     /// Files or folders.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present_any = ["kubeconfig", "in_cluster"], conflicts_with_all = ["kubeconfig", "in_cluster"], value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Tenant of rows that name none.
     #[arg(long, value_name = "TENANT", env = "STELLWERK_TENANT")]
     tenant: Option<String>,
-    /// Name of the Kubernetes cluster (k8s).
+    /// Name of the Kubernetes cluster (k8s); a live one has its kubeconfig's.
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
     /// Name of the cost export (cost), for files without a manifest.
@@ -47,6 +54,8 @@ pub struct Ingest {
     /// How the summary is written.
     #[arg(long, value_enum, default_value = "text")]
     format: SummaryFormat,
+    #[command(flatten)]
+    live: Live,
     #[command(flatten)]
     place: Place,
 }
@@ -77,10 +86,17 @@ impl Ingest {
     }
 
     async fn read(&self, reach: &dyn Reach) -> Result<Exit> {
-        let options =
-            FileOptions { tenant: self.tenant.clone(), cluster: self.cluster.clone(), export: self.export.clone() };
-        let mut results = Vec::with_capacity(self.paths.len());
-        for path in &self.paths {
+        let live = self.live.wish(&self.kind)?;
+        let homes = live.iter().map(|(home, _)| home.clone());
+        let paths: Vec<PathBuf> = self.paths.iter().cloned().chain(homes).collect();
+        let options = FileOptions {
+            tenant: self.tenant.clone(),
+            cluster: self.cluster.clone(),
+            export: self.export.clone(),
+            live: live.map(|(_, wish)| wish),
+        };
+        let mut results = Vec::with_capacity(paths.len());
+        for path in &paths {
             let bar = Bar::new();
             let read = match path.exists() {
                 true => reach.ingest(&self.kind, path, &options, &bar).await,

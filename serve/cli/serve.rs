@@ -52,6 +52,9 @@ pub struct Serve {
     /// How often tables are maintained: rows past their retention, compaction, indexes, old files.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, env = "STELLWERK_MAINTAIN_EVERY")]
     maintain_every: Duration,
+    /// Follow a Kubernetes cluster: FILE, FILE#CONTEXT or in-cluster. Repeat it for several.
+    #[arg(long, value_name = "KUBECONFIG", env = "STELLWERK_KUBERNETES", value_delimiter = ',')]
+    kubernetes: Vec<String>,
     /// For trials of faults: end by SIGKILL at a named point, POINT[:NTH[:DELAY_MS]].
     #[arg(long, value_name = "POINT", env = "STELLWERK_FAIL_AT", hide = true)]
     fail_at: Option<String>,
@@ -126,9 +129,13 @@ impl Serve {
             }
         }
         let socket = control::serve(house, data, &doors)?;
+        let mut following = tokio::task::JoinSet::new();
+        for word in &self.kubernetes {
+            following.spawn(follow(Arc::clone(house), word.clone()));
+        }
         let sweeps = Sweeps::start(Arc::clone(&house.store), self.maintain_every).await?;
         self.announce(&bound, key.as_ref(), data);
-        Ok(Some(Running { doors, socket, sweeps }))
+        Ok(Some(Running { doors, socket, sweeps, following }))
     }
 
     /// Says where the doors are. The key itself is shown on a terminal only: pipes end in logs.
@@ -156,7 +163,8 @@ impl Serve {
     }
 
     async fn stop(&self, house: &House, running: Option<Running>) -> Result<Exit> {
-        if let Some(Running { doors, socket, sweeps }) = running {
+        if let Some(Running { doors, socket, sweeps, mut following }) = running {
+            following.shutdown().await;
             if let Err(late) = doors.close(self.grace).await {
                 exit::say(&late);
             }
@@ -174,6 +182,23 @@ struct Running {
     doors: Doors,
     socket: control::place::Bound,
     sweeps: Sweeps,
+    /// Clusters that are followed.
+    following: tokio::task::JoinSet<()>,
+}
+
+/// How long a cluster waits that could not be followed at all: its kubeconfig is not there, the disk is full.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(10);
+
+/// Follows a cluster for as long as the server runs.
+async fn follow(house: Arc<House>, word: String) {
+    let (home, wish) = super::live::home(&word);
+    let options = ::ingest::FileOptions { live: Some(wish), ..Default::default() };
+    loop {
+        if let Err(error) = house.ingest("k8s", &home, &options, &::ingest::sources::Silent).await {
+            tracing::error!(%error, cluster = word, "the cluster is not followed; it is tried again");
+        }
+        tokio::time::sleep(FOLLOW_PAUSE).await;
+    }
 }
 
 /// The two signals that stop a server.

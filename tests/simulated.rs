@@ -1,0 +1,3 @@
+//! Other people's servers, played by the test kit: what they hold, what they say, and how they fail.
+
+pub mod kubernetes;
