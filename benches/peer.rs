@@ -117,6 +117,11 @@ pub fn resident_bytes(id: u32) -> u64 {
     status_bytes(id, "VmRSS:")
 }
 
+/// Resident memory of a process that is no file's.
+pub fn anonymous_bytes(id: u32) -> u64 {
+    status_bytes(id, "RssAnon:")
+}
+
 /// The most that was ever resident.
 pub fn peak_bytes(id: u32) -> u64 {
     status_bytes(id, "VmHWM:")

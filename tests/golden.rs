@@ -46,7 +46,8 @@ fn the_readme_lists_the_tables_that_exist() {
     crate::slt::ingest_fixtures(&ground);
     let mut lines: Vec<String> = readme.lines().map(str::to_owned).collect();
     for (row, prefix) in LISTED {
-        let sql = format!("SELECT table_name FROM information_schema.tables WHERE table_name LIKE '{prefix}%' ORDER BY 1");
+        let sql =
+            format!("SELECT table_name FROM information_schema.tables WHERE table_name LIKE '{prefix}%' ORDER BY 1");
         let names: Vec<String> = ground.ask(&sql).concat().iter().map(|name| format!("`{name}`")).collect();
         let line = lines.iter_mut().find(|line| line.starts_with(row)).expect("the README has the row");
         let head = line.split_once(" Tables: ").map_or(line.as_str(), |(head, _)| head);

@@ -203,14 +203,14 @@ fn trial(seed: u64) {
     let kubeconfig = kubeconfig.to_str().expect("a path is text");
     let args = ["--list-every", "2s", "--discover-every", "300ms", "--resource", "widgets.example.org"];
     let faults = Faults {
-        throttled: 0.05,
-        broken: 0.05,
-        token_expired: 0.2,
-        list_cut: 0.1,
-        cut: 0.02,
+        throttled: 0.1,
+        broken: 0.1,
+        token_expired: 0.3,
+        list_cut: 0.2,
+        cut: 0.05,
         repeated: 0.1,
         reordered: 0.05,
-        lost: 0.02,
+        lost: 0.03,
     };
     api.fail(faults);
     let mut server = Server::start(&ground, &[]);

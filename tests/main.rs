@@ -1,6 +1,7 @@
 //! The one end-to-end binary: the real server on real folders, asked over its real doors. What needs a service that is
 //! not installed here says so loudly and is skipped.
 #![allow(clippy::unwrap_used)]
+// Futures of the whole store in one test nest deeper than the default.
 #![recursion_limit = "256"]
 
 mod cases;

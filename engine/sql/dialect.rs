@@ -4,6 +4,8 @@
 use std::any::TypeId;
 
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
+use datafusion::sql::sqlparser::parser::Parser;
 
 /// The dialect of every question.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,11 @@ impl Dialect for StellwerkDialect {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         ch.is_alphanumeric() || ch == '_' || ch == '$'
+    }
+
+    // Hive's CLUSTER BY is not of this dialect, and every Kubernetes table has a column `cluster`.
+    fn is_column_alias(&self, kw: &Keyword, _: &mut Parser) -> bool {
+        *kw == Keyword::CLUSTER || !RESERVED_FOR_COLUMN_ALIAS.contains(kw)
     }
 
     fn prec_value(&self, prec: Precedence) -> u8 {

@@ -169,6 +169,7 @@ mod tests {
         check("SELECT `servicename` FROM \"COSTANDUSAGE\";", &[], "SELECT `ServiceName` FROM \"CostAndUsage\"");
         check("SELECT SUM(BilledCost) FROM t", &[], "SELECT sum(BilledCost) FROM t");
         check("SELECT Unknown, \"Unknown\" FROM t", &[], "SELECT unknown, \"Unknown\" FROM t");
+        check("SELECT kind, cluster, name FROM t", &[], "SELECT kind, cluster, name FROM t");
         check("SELECT * EXCLUDE (tags) FROM t", &[], "SELECT * EXCLUDE (Tags) FROM t");
         check("SELECT 1 FROM a JOIN b USING (servicename)", &[], "SELECT 1 FROM a JOIN b USING(ServiceName)");
     }

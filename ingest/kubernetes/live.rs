@@ -35,13 +35,13 @@ use reader::Reader;
 use status::{State, Status};
 
 /// Frames that may wait for the store; the readers wait when it is full.
-const FRAMES_WAITING_MAX: usize = 4;
+const FRAMES_WAITING_MAX: usize = 2;
 /// JSON of objects in one frame.
-const FRAME_BYTES: usize = 1 << 20;
+const FRAME_BYTES: usize = 512 << 10;
 /// Kinds that are listed at the same time.
 const LISTS_MAX: usize = 2;
 /// Messages that go to the store together.
-const TOGETHER_MAX: usize = 8;
+const TOGETHER_MAX: usize = 4;
 /// How long a frame waits at the least for a full store.
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(50);
 

@@ -201,7 +201,7 @@ fn kinds_with_a_table_of_their_own() {
         json!({"spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["a.b"]}], "rules": [{"host": "a.b", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]}}),
         &K8S_INGRESS,
         json!({"ingress_class": "nginx", "hosts": "[\"a.b\"]", "tls_hosts": "[\"a.b\"]",
-            "backends": "[{\"host\":\"a.b\",\"path\":\"/\",\"path_type\":\"Prefix\",\"port\":80,\"service\":\"web\"}]"}),
+            "backends": "[{\"host\":\"a.b\",\"path\":\"/\",\"path_type\":\"Prefix\",\"service\":\"web\",\"port\":80}]"}),
     );
     check_row(
         "networking.k8s.io/v1",

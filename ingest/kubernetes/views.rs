@@ -12,7 +12,7 @@ pub static K8S_CONTAINER: View = View {
     ephemeral_storage_request_bytes, ephemeral_storage_limit_bytes, gpus, ready, restart_count, state, state_reason,
     state_message, started_at, finished_at, exit_code, last_termination_reason, last_termination_exit_code,
     last_terminated_at
-FROM k8s_pod",
+FROM k8s_pod p",
 };
 
 /// The workload above each pod, by owner references.

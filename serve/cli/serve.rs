@@ -26,6 +26,7 @@ Examples:
   stellwerk serve --data ./data                                     on 127.0.0.1:7480, keys needed
   stellwerk serve --data ./data --listen 127.0.0.1:0 --auth none    any free port, for a trial
   stellwerk serve --data ./data --listen 0.0.0.0:7480 --listen '[::]:7480'
+  stellwerk serve --data ./data --kubernetes ~/.kube/config#prod    follows a cluster, too
   stellwerk serve --data ./data --store s3://bucket/prefix --store-option aws_endpoint=http://127.0.0.1:9000
 
 The first start writes the key of the platform to DIR/bootstrap.key. `stellwerk key create` makes others.";

@@ -55,11 +55,8 @@ struct Change {
     line: Arc<str>,
 }
 
-#[derive(Clone)]
-struct Stored {
-    version: u64,
-    text: Arc<str>,
-}
+/// An object as JSON.
+type Stored = Arc<str>;
 
 struct World {
     version: u64,
@@ -207,12 +204,10 @@ impl ApiServer {
     pub fn put(&self, resource: &str, mut object: Value) {
         let mut world = self.world();
         world.version += 1;
-        let version = world.version;
-        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        object["metadata"]["resourceVersion"] = json!(world.version.to_string());
         let key = key(&object);
-        let text: Arc<str> = object.to_string().into();
-        let stored = Stored { version, text: Arc::clone(&text) };
-        let before = world.objects.entry(resource.to_owned()).or_default().insert(key, stored);
+        let text: Stored = object.to_string().into();
+        let before = world.objects.entry(resource.to_owned()).or_default().insert(key, Arc::clone(&text));
         world.log(resource, if before.is_some() { "MODIFIED" } else { "ADDED" }, &text);
         drop(world);
         self.tell();
@@ -223,7 +218,7 @@ impl ApiServer {
         let mut world = self.world();
         let Some(stored) = world.objects.get_mut(resource).and_then(|objects| objects.remove(key)) else { return };
         world.version += 1;
-        let mut object: Value = serde_json::from_str(&stored.text).expect("what was stored is JSON");
+        let mut object: Value = serde_json::from_str(&stored).expect("what was stored is JSON");
         object["metadata"]["resourceVersion"] = json!(world.version.to_string());
         world.log(resource, "DELETED", &object.to_string());
         drop(world);
@@ -234,12 +229,7 @@ impl ApiServer {
     pub fn objects(&self, resource: &str) -> Vec<Value> {
         let world = self.world();
         let objects = world.objects.get(resource).into_iter().flat_map(BTreeMap::values);
-        objects.map(|stored| serde_json::from_str(&stored.text).expect("what was stored is JSON")).collect()
-    }
-
-    /// Keys (`namespace/name`) of all objects of a kind.
-    pub fn keys(&self, resource: &str) -> Vec<String> {
-        self.world().objects.get(resource).map(|objects| objects.keys().cloned().collect()).unwrap_or_default()
+        objects.map(|stored| serde_json::from_str(&stored).expect("what was stored is JSON")).collect()
     }
 
     /// Requests by what became of them.
@@ -363,7 +353,7 @@ fn list(world: &mut World, kind: Kind, query: &HashMap<String, String>) -> Respo
     let faults = world.faults;
     let limit: usize = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
     let (snapshot, from) = match query.get("continue").and_then(|token| token.split_once(':')) {
-        Some((snapshot, from)) => (snapshot.parse().unwrap_or(u64::MAX), from.parse().unwrap_or(0)),
+        Some((snapshot, from)) => (snapshot.parse().unwrap_or(u64::MAX), from.parse().unwrap_or(0_usize)),
         None => {
             let all = world.objects.get(&resource(kind.0, kind.3)).map(|all| all.values().cloned().collect());
             let id = world.next_snapshot;
@@ -393,7 +383,7 @@ fn list(world: &mut World, kind: Kind, query: &HashMap<String, String>) -> Respo
         if at > 0 {
             text.push(',');
         }
-        text.push_str(&stored.text);
+        text.push_str(stored);
     }
     text.push_str("]}");
     if more.is_empty() {
