@@ -31,6 +31,7 @@ mod quantity;
 mod quota;
 mod resources;
 mod scaling;
+mod scrape;
 mod secret;
 mod storage;
 #[cfg(test)]
@@ -94,6 +95,11 @@ fn number(units: &mut [Parsed], key: &str, body_hash: [u8; 32]) {
 }
 
 fn parts(body: &[u8], origin: Origin<'_>, frame_bytes: usize) -> Vec<Parsed> {
+    if scrape::is_scrape(body) {
+        let mut unit = Unit::new(origin, &[]);
+        unit.scrape(&String::from_utf8_lossy(body));
+        return vec![unit.finish()];
+    }
     let contents = documents::read(body);
     let mut done = Vec::new();
     let mut open = Unit::new(origin, &[]);
@@ -168,8 +174,13 @@ impl Source for Kubernetes {
             return live::run(store, scope, path, tenant.as_deref(), options.cluster.as_deref(), wish, progress).await;
         }
         let cluster = options.cluster.as_deref().unwrap_or(CLUSTER_UNNAMED).to_owned();
-        let reading =
-            Reading { kind: "k8s", extensions: &["json", "jsonl", "ndjson", "yaml", "yml"], store, scope, progress };
+        let reading = Reading {
+            kind: "k8s",
+            extensions: &["json", "jsonl", "ndjson", "yaml", "yml", "prom"],
+            store,
+            scope,
+            progress,
+        };
         reading
             .folder(path, |body, hash| {
                 let origin = Origin { scope, cluster: &cluster, tenant: tenant.as_deref() };

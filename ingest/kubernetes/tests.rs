@@ -313,6 +313,23 @@ fn usage_is_a_sample_and_no_object() {
 }
 
 #[test]
+fn a_scrape_of_a_kubelet_is_usage() {
+    let text = "# HELP container_cpu_usage_seconds_total [STABLE] Cumulative cpu time\n# TYPE container_cpu_usage_seconds_total counter\n\
+        container_cpu_usage_seconds_total{container=\"c\",namespace=\"n\",pod=\"p\"} 12.5 1700000000000\n\
+        container_memory_working_set_bytes{container=\"c\",namespace=\"n\",pod=\"p\"} 1.048576e+06 1700000000000\n\
+        pod_cpu_usage_seconds_total{namespace=\"n\",pod=\"p\"} 12.5 1700000000000\n\
+        container_memory_working_set_bytes{container=\"c\"} 1 1700000000000\n";
+    let parsed = parse(text.as_bytes());
+    let found = rows(&parsed, &K8S_USAGE);
+    assert_eq!(found.len(), 1);
+    check(
+        &found[0],
+        json!({"kind": "Pod", "name": "p", "container": "c", "cpu_seconds_total": 12.5, "memory_bytes": 1 << 20, "cpu_cores": null}),
+    );
+    assert_eq!((parsed.accepted, parsed.rejects[0].reason.as_str()), (1, "the label namespace is missing"));
+}
+
+#[test]
 fn a_watch_takes_away_what_is_gone() {
     let event = |what: &str, kind: &str| {
         json!({"type": what, "object": {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "d"},

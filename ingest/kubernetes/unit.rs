@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::detail::{self, DETAILS, Detail, Gone, Write};
 use super::meta::{Meta, Origin};
 use super::{K8S_CUSTOM_RESOURCE, K8S_OBJECT, K8S_OBJECT_HISTORY, K8S_USAGE};
-use super::{custom, documents, event, history, object, secret, usage};
+use super::{custom, documents, event, history, object, scrape, secret, usage};
 use crate::Parsed;
 use crate::json::Reason;
 
@@ -81,7 +81,11 @@ impl<'a> Unit<'a> {
     /// Adds an object of a body, or its end.
     pub fn add(&mut self, item: documents::Item) {
         let documents::Item { place, object, deleted } = item;
-        if deleted { self.delete(&place, object) } else { self.put(&place, object).map_or((), |_| ()) }
+        if deleted {
+            self.delete(&place, object);
+        } else {
+            self.put(&place, object);
+        }
     }
 
     /// Adds an object's rows. An object whose details are nonsense stays in `k8s_object`; the detail is refused with its
@@ -104,6 +108,18 @@ impl<'a> Unit<'a> {
             });
         }
         trace
+    }
+
+    /// Adds the samples of a scrape.
+    pub fn scrape(&mut self, text: &str) {
+        self.bytes += text.len();
+        let rows = self.usage.get_or_insert_with(|| Rows::new(&K8S_USAGE));
+        let (written, broken) = scrape::read(text, self.origin, rows);
+        self.accepted += written;
+        for (line, reason) in broken {
+            let body = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            self.reject(reason, format!("line {line}"), body.as_bytes().to_vec());
+        }
     }
 
     fn write(&mut self, meta: &Meta<'_>, text: &str) -> Result<(Trace, Vec<Reason>), Reason> {

@@ -1,4 +1,4 @@
-//! `k8s_usage`: what pods and nodes really took, as `metrics.k8s.io` tells it.
+//! `k8s_usage`: what pods and nodes really took, as `metrics.k8s.io` tells it, or a scrape of a kubelet.
 
 use engine::{Column, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub static K8S_USAGE: Table = Table {
     retention_days: Some(400),
     ..Table::new(
         "k8s_usage",
-        "CPU and memory that containers and nodes used, one row a container (or node) and sample of `metrics.k8s.io`.",
+        "CPU and memory that containers and nodes used, one row a container (or node) and sample: of `metrics.k8s.io`, or of a Prometheus scrape of a kubelet's `/metrics/resource`.",
         &[
             Column::new("tenant", Type::Name, "Label `tenant` of the pod, else the sender's tenant.").required(),
             Column::new("cluster", Type::Name, "Name of the cluster, as the sender gave it.").required(),
@@ -24,7 +24,13 @@ pub static K8S_USAGE: Table = Table {
             Column::new("container", Type::Text, "Name of the container; empty for a node.").required(),
             Column::new("time", Type::Time, "End of the window that was measured.").required(),
             Column::new("window_seconds", Type::Float, "Length of the window.").unit("seconds"),
-            Column::new("cpu_cores", Type::Decimal, "CPU over the window.").unit("cores"),
+            Column::new("cpu_cores", Type::Decimal, "CPU over the window; null in a scrape.").unit("cores"),
+            Column::new(
+                "cpu_seconds_total",
+                Type::Float,
+                "CPU since its start, of a scrape: the difference of two samples is what was used between them.",
+            )
+            .unit("seconds"),
             Column::new("memory_bytes", Type::Int, "Memory at the end of the window (working set).").unit("bytes"),
             Column::new("env", Type::Name, "Label `env` or `environment`."),
             Column::new("app", Type::Name, "Label `app.kubernetes.io/name`, `app` or `k8s-app`."),
