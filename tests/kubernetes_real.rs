@@ -32,7 +32,7 @@ impl Api {
         println!("API server of this run: {} on etcd", service.fact("version"));
         let api = Api { service, _ground: ground };
         let begun = Instant::now();
-        while !api.try_kubectl(&["get", "customresourcedefinitions", "--output", "name"], None).0 {
+        while !api.try_kubectl(&["get", "--raw", DEFINITIONS], None).0 {
             let log = std::fs::read_to_string(api._ground.beside("apiserver/apiserver.log")).unwrap_or_default();
             assert!(begun.elapsed() < READY_WITHIN, "the API server did not start:\n{log}");
             std::thread::sleep(Duration::from_millis(200));
@@ -70,19 +70,42 @@ impl Api {
     fn define(&self, kind: &str, plural: &str) {
         let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
         let version = json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}});
-        self.kubectl(
-            &["create", "--validate=false", "-f", "-"],
-            Some(&json!({
+        let definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("{plural}.example.org")},
             "spec": {"group": "example.org", "scope": "Namespaced", "versions": [version],
-                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}}})),
-        );
+                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}}});
+        self.kubectl(&["create", "--raw", DEFINITIONS, "-f", "-"], Some(&definition));
+    }
+
+    /// Creates an object.
+    fn create(&self, kind: &str, plural: &str, name: &str) {
+        let object = json!({"apiVersion": "example.org/v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"},
+            "status": {"phase": "New"}});
+        self.kubectl(&["create", "--raw", &path(plural), "-f", "-"], Some(&object));
+    }
+
+    /// Gives an object another phase.
+    fn change(&self, plural: &str, name: &str, phase: &str) {
+        let path = format!("{}/{name}", path(plural));
+        let (done, said) = self.try_kubectl(&["get", "--raw", &path], None);
+        assert!(done, "{said}");
+        let mut object: Value = serde_json::from_str(&said).expect("kubectl shows JSON");
+        object["status"]["phase"] = json!(phase);
+        self.kubectl(&["replace", "--raw", &path, "-f", "-"], Some(&object));
+    }
+
+    /// Deletes what stands at a path.
+    fn delete(&self, path: &str) {
+        self.kubectl(&["delete", "--raw", path], None);
     }
 }
 
-fn object(kind: &str, name: &str, phase: &str) -> Value {
-    json!({"apiVersion": "example.org/v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}, "status": {"phase": phase}})
+/// Where custom resources are defined. `--raw`, because this API server does not list its groups and kubectl would ask.
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+fn path(plural: &str) -> String {
+    format!("/apis/example.org/v1/namespaces/shop/{plural}")
 }
 
 /// Waits until a question has this answer; says how long that took.
@@ -104,7 +127,7 @@ fn tables_follow_a_real_api_server_within_a_second() {
     let Some(api) = Api::start() else { return };
     api.define("Widget", "widgets");
     for n in 0..5 {
-        api.kubectl(&["create", "--validate=false", "-f", "-"], Some(&object("Widget", &format!("w{n}"), "New")));
+        api.create("Widget", "widgets", &format!("w{n}"));
     }
     let ground = Ground::new();
     let server = Server::start(&ground, &[]);
@@ -116,30 +139,19 @@ fn tables_follow_a_real_api_server_within_a_second() {
     becomes(&server, state, "watching", READY_WITHIN);
 
     let mut lags = Vec::new();
-    api.kubectl(&["create", "--validate=false", "-f", "-"], Some(&object("Widget", "w5", "New")));
+    api.create("Widget", "widgets", "w5");
     lags.push(becomes(&server, phases, "w0=New,w1=New,w2=New,w3=New,w4=New,w5=New", FOLLOWS_WITHIN));
-    let patch = [
-        "patch",
-        "widgets.example.org",
-        "w1",
-        "--namespace",
-        "shop",
-        "--type",
-        "merge",
-        "--patch",
-        r#"{"status":{"phase":"Old"}}"#,
-    ];
-    api.kubectl(&patch, None);
+    api.change("widgets", "w1", "Old");
     lags.push(becomes(&server, phases, "w0=New,w1=Old,w2=New,w3=New,w4=New,w5=New", FOLLOWS_WITHIN));
-    api.kubectl(&["delete", "widgets.example.org", "w0", "w2", "--namespace", "shop"], None);
-    lags.push(becomes(&server, phases, "w1=Old,w3=New,w4=New,w5=New", FOLLOWS_WITHIN));
+    api.delete(&format!("{}/w0", path("widgets")));
+    lags.push(becomes(&server, phases, "w1=Old,w2=New,w3=New,w4=New,w5=New", FOLLOWS_WITHIN));
     println!("seen after kubectl had returned: {lags:?}");
 
     // A kind that the cluster did not have, and one that it has no more.
     api.define("Gadget", "gadgets");
-    api.kubectl(&["create", "--validate=false", "-f", "-"], Some(&object("Gadget", "g", "New")));
+    api.create("Gadget", "gadgets", "g");
     becomes(&server, "SELECT name FROM k8s_custom_resource WHERE kind = 'Gadget'", "g", READY_WITHIN);
-    api.kubectl(&["delete", "customresourcedefinitions", "widgets.example.org"], None);
+    api.delete(&format!("{DEFINITIONS}/widgets.example.org"));
     becomes(&server, phases, "", READY_WITHIN);
     becomes(&server, state, "gone", READY_WITHIN);
     assert_eq!(server.cell("SELECT count(*) FROM k8s_object WHERE kind = 'Widget'"), "0");

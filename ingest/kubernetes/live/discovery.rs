@@ -125,6 +125,11 @@ impl Wanted {
             && !(twice && !self.patterns.iter().any(|p| p == "events.events.k8s.io"))
     }
 
+    /// The groups that are named.
+    fn groups(&self) -> BTreeSet<&str> {
+        self.patterns.iter().filter_map(|pattern| Some(pattern.split_once('.')?.1)).collect()
+    }
+
     /// Whether anything of a group may be followed.
     fn looks_into(&self, api_group: &str) -> bool {
         self.patterns
@@ -164,30 +169,55 @@ impl Found {
 /// Asks a cluster what it serves.
 pub async fn discover(connection: &Connection, wanted: &Wanted) -> Result<Found, Failure> {
     let mut found = Found::default();
-    // An API server of custom resources alone has no core group.
+    // What is no list of resources says nothing: not that the cluster has lost its kinds.
     match connection.document("/api/v1").await {
-        Ok(core) => found.resources.extend(resources(&core, "", "v1", wanted)),
-        Err(failure) if failure.status == Some(404) => {}
+        Ok(core) if core.get("resources").is_some() => found.resources.extend(resources(&core, "", "v1", wanted)),
+        // An API server of custom resources alone has no core group.
+        Ok(_) => found.unread.extend([String::new()]),
+        Err(failure) if failure.status == Some(404) => found.unread.extend([String::new()]),
         Err(failure) => return Err(failure),
     }
-    let groups = connection.document("/apis").await?;
-    let groups = groups.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    for group in groups {
+    for group in &groups(connection, wanted, &mut found).await? {
         let word = |path: &[&str]| at(group, path).and_then(Value::as_str).unwrap_or_default();
         let (name, version) = (word(&["name"]), word(&["preferredVersion", "version"]));
         if name.is_empty() || version.is_empty() || !wanted.looks_into(name) {
             continue;
         }
         match connection.document(&format!("/apis/{name}/{version}")).await {
-            Ok(served) => found.resources.extend(resources(&served, name, version, wanted)),
+            Ok(served) if served.get("resources").is_some() => {
+                found.resources.extend(resources(&served, name, version, wanted));
+            }
+            Ok(_) => found.unread.extend([name.to_owned()]),
             Err(failure) => {
                 // The server behind an aggregated group may be away; the others are not.
                 tracing::debug!(group = name, %failure, "a group cannot be read");
-                found.unread.insert(name.to_owned());
+                found.unread.extend([name.to_owned()]);
             }
         }
     }
     Ok(found)
+}
+
+/// The groups that a cluster has. An API server of custom resources alone does not list them; those whose names are
+/// known are asked for one by one.
+async fn groups(connection: &Connection, wanted: &Wanted, found: &mut Found) -> Result<Vec<Value>, Failure> {
+    match connection.document("/apis").await {
+        Ok(mut listed) => match listed.get_mut("groups").map(Value::take) {
+            Some(Value::Array(groups)) => return Ok(groups),
+            _ => return Err(Failure::broken("/apis is no list of groups")),
+        },
+        Err(failure) if failure.status == Some(404) => {}
+        Err(failure) => return Err(failure),
+    }
+    let mut groups = Vec::new();
+    for name in wanted.groups() {
+        match connection.document(&format!("/apis/{name}")).await {
+            Ok(group) => groups.push(group),
+            Err(failure) if failure.status == Some(404) => {}
+            Err(_) => found.unread.extend([name.to_owned()]),
+        }
+    }
+    Ok(groups)
 }
 
 fn resources(served: &Value, api_group: &str, api_version: &str, wanted: &Wanted) -> Vec<Resource> {
