@@ -4,9 +4,13 @@
 pub mod ado;
 mod bounded;
 pub mod cost;
+pub mod documents;
 pub mod files;
+pub mod git;
 mod json;
+mod known;
 pub mod kubernetes;
+mod markup;
 pub mod otel;
 pub mod parsed;
 pub mod redact;
@@ -14,6 +18,7 @@ pub mod redact;
 mod shown;
 pub mod sources;
 mod stream;
+pub mod supply_chain;
 
 pub use parsed::Parsed;
 pub use sources::{FileOptions, Progress, Source, Summary};

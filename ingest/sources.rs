@@ -35,6 +35,10 @@ pub struct FileOptions {
     /// Follow Kubernetes clusters instead of reading files (`k8s`); the path is the kubeconfig.
     #[serde(default)]
     pub live: Option<crate::kubernetes::live::Wish>,
+    /// What was looked at (`sbom`, `sarif`), for reports that do not say it.
+    pub target: Option<String>,
+    /// Branch, tag or commit (`git`); default: the branch that is checked out.
+    pub reference: Option<String>,
 }
 
 /// What became of one path.
@@ -88,15 +92,23 @@ pub trait Source: Send + Sync {
 }
 
 /// Every source.
-pub const SOURCES: &[&dyn Source] =
-    &[&crate::cost::Cost, &crate::otel::Otlp, &crate::kubernetes::Kubernetes, &crate::ado::Ado];
-
-/// Every view that ingest declares.
-pub fn views() -> Vec<&'static engine::View> {
-    crate::kubernetes::VIEWS.to_vec()
-}
+pub const SOURCES: &[&dyn Source] = &[
+    &crate::cost::Cost,
+    &crate::otel::Otlp,
+    &crate::kubernetes::Kubernetes,
+    &crate::ado::Ado,
+    &crate::supply_chain::Sbom,
+    &crate::supply_chain::Sarif,
+    &crate::documents::Docs,
+    &crate::git::Git,
+];
 
 /// Every table that ingest declares.
 pub fn tables() -> Vec<&'static Table> {
     SOURCES.iter().flat_map(|source| source.tables()).collect()
+}
+
+/// Every view that ingest declares.
+pub fn views() -> Vec<&'static engine::View> {
+    [crate::kubernetes::VIEWS, crate::supply_chain::views::VIEWS, crate::documents::views::VIEWS].concat()
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod codeowners;
 mod completions;
 mod cost;
 pub mod exit;
@@ -11,6 +12,7 @@ mod place;
 mod policy;
 pub mod print;
 mod redact;
+mod sbom;
 mod serve;
 mod sql;
 pub mod tables;
@@ -69,6 +71,10 @@ enum Command {
     /// Run suites of policies, and audit the stored objects by them.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Tell who owns paths by a CODEOWNERS file.
+    Codeowners(codeowners::Codeowners),
+    /// Compare software bills of materials.
+    Sbom(sbom::Sbom),
     /// Show every table, view and function, with its documentation.
     Tables(tables::Tables),
     /// Try the redaction of personal data and secrets on a text or on stored rows.
@@ -116,6 +122,8 @@ impl Command {
             Command::Ingest(ingest) => ingest.run().await,
             Command::Cost(cost) => cost.run().await,
             Command::Policy(policy) => policy.run().await,
+            Command::Codeowners(codeowners) => codeowners.run(),
+            Command::Sbom(sbom) => sbom.run().await,
             Command::Tables(tables) => tables.run().await,
             Command::Redact(redact) => redact.run().await,
             Command::Key(key) => key.run().await,

@@ -3,6 +3,7 @@
 
 mod ado_events;
 mod api_lists;
+mod codeowners;
 mod compare;
 mod focus_queries;
 mod focus_totals;
@@ -10,6 +11,7 @@ mod labelled;
 mod month_to_date;
 mod policy_suites;
 mod recognizers;
+mod supply_chain;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,14 @@ const SUITES: &[(&str, Suite)] = &[
     ("policies/gatekeeper-library", policy_suites::run),
     ("pii/presidio-de-recognizers", recognizers::run),
     ("pii/synthetic-de", labelled::run),
+    ("codeowners", codeowners::run),
+    ("sbom/cyclonedx", supply_chain::run),
+    ("sbom/spdx", supply_chain::run),
+    ("sbom/trivy", supply_chain::run),
+    ("sbom/grype", supply_chain::run),
+    ("sbom/gitleaks", supply_chain::run),
+    ("sbom/sarif", supply_chain::run),
+    ("sbom/defectdojo", supply_chain::defectdojo),
 ];
 
 /// Runs every suite under `STELLWERK_CASES`; a line each, then what failed.
@@ -98,12 +108,19 @@ pub fn arg(path: &Path) -> &str {
 #[test]
 fn fixtures_have_known_answers() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let suites: [(&str, Suite); 5] = [
+    let suites: [(&str, Suite); 12] = [
         ("cost/azure_mtd", month_to_date::run),
         ("cost", focus_totals::run),
         ("ado", ado_events::run),
         ("pii/vectors", recognizers::run),
         ("pii/labelled", labelled::run),
+        ("sbom/cyclonedx", supply_chain::run),
+        ("sbom/spdx", supply_chain::run),
+        ("sbom/trivy", supply_chain::run),
+        ("sbom/grype", supply_chain::run),
+        ("sbom/gitleaks", supply_chain::run),
+        ("sbom/sarif", supply_chain::run),
+        ("sbom/defectdojo", supply_chain::defectdojo),
     ];
     let tallies = suites.iter().filter_map(|(name, suite)| Some((name, suite(&fixtures.join(name))?)));
     for (name, tally) in tallies {

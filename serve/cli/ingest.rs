@@ -24,6 +24,8 @@ not readable, of another kind) does: the others are still read, and the exit cod
 Examples:
   stellwerk ingest cost ./exports --data ./data
   stellwerk ingest k8s nodes.json pods.yaml --cluster prod-1 --data ./data
+  stellwerk ingest sarif ./reports --target ghcr.io/acme/shop:1.4 --data ./data
+  stellwerk ingest git https://github.com/acme/shop --ref main --data ./data
   stellwerk ingest otlp traces.json --tenant acme --data ./data --format json
   stellwerk ingest k8s --kubeconfig ~/.kube/config --context prod --context test --follow --data ./data
 
@@ -39,7 +41,7 @@ pub struct Ingest {
     /// What the files are.
     #[arg(value_parser = kinds())]
     kind: String,
-    /// Files or folders.
+    /// Files or folders; a repository's URL, too (git).
     #[arg(required_unless_present_any = ["kubeconfig", "in_cluster"], conflicts_with_all = ["kubeconfig", "in_cluster"], value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Tenant of rows that name none.
@@ -51,6 +53,12 @@ pub struct Ingest {
     /// Name of the cost export (cost), for files without a manifest.
     #[arg(long, value_name = "NAME")]
     export: Option<String>,
+    /// What was looked at (sbom, sarif), for reports that do not say it.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// Branch, tag or commit (git); without it, the branch that is checked out.
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
     /// How the summary is written.
     #[arg(long, value_enum, default_value = "text")]
     format: SummaryFormat,
@@ -93,12 +101,14 @@ impl Ingest {
             tenant: self.tenant.clone(),
             cluster: self.cluster.clone(),
             export: self.export.clone(),
+            target: self.target.clone(),
+            reference: self.reference.clone(),
             live: live.map(|(_, wish)| wish),
         };
         let mut results = Vec::with_capacity(paths.len());
         for path in &paths {
             let bar = Bar::new();
-            let read = match path.exists() {
+            let read = match path.exists() || self.is_remote(path) {
                 true => reach.ingest(&self.kind, path, &options, &bar).await,
                 false => Err(Error::invalid(format!("there is no {}", path.display()))),
             };
@@ -128,6 +138,13 @@ impl Ingest {
             Err(error) => exit::code(error),
         };
         Ok(Exit(results.iter().map(|(_, read)| code(read)).max().unwrap_or(Exit::OK)))
+    }
+}
+
+impl Ingest {
+    /// A repository may lie on another machine.
+    fn is_remote(&self, path: &Path) -> bool {
+        self.kind == "git" && ::ingest::git::is_remote(path)
     }
 }
 

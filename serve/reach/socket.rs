@@ -115,7 +115,10 @@ impl Reach for Socket {
     }
 
     async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary> {
-        let path = path.canonicalize().map_err(|e| Error::invalid(format!("read {}: {e}", path.display())))?;
+        let path = match kind == "git" && ingest::git::is_remote(path) {
+            true => path.to_owned(),
+            false => path.canonicalize().map_err(|e| Error::invalid(format!("read {}: {e}", path.display())))?,
+        };
         let wish = Wish { kind: kind.to_owned(), path, options: options.clone() };
         let request = request(Method::POST, "/control/ingest", serde_json::json!(wish).to_string());
         let mut body = self.send(request).await?.into_body();
