@@ -36,8 +36,10 @@ pub struct FileOptions {
     #[serde(default)]
     pub live: Option<crate::kubernetes::live::Wish>,
     /// What was looked at (`sbom`, `sarif`), for reports that do not say it.
+    #[serde(default)]
     pub target: Option<String>,
     /// Branch, tag or commit (`git`); default: the branch that is checked out.
+    #[serde(default)]
     pub reference: Option<String>,
 }
 

@@ -74,6 +74,7 @@ enum Command {
     /// Tell who owns paths by a CODEOWNERS file.
     Codeowners(codeowners::Codeowners),
     /// Compare software bills of materials.
+    #[command(subcommand)]
     Sbom(sbom::Sbom),
     /// Show every table, view and function, with its documentation.
     Tables(tables::Tables),

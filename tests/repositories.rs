@@ -79,7 +79,7 @@ fn a_repository_is_read_again_only_where_it_changed() {
     assert_eq!(ground.ask("SELECT name FROM git_dependency"), [["b"]]);
     assert_eq!(ground.ask("SELECT count(*) FROM document WHERE title = 'Shop'"), [["0"]]);
     let commits = ground.ask("SELECT conventional_type, is_breaking, insertions, deletions, work_items FROM git_commit ORDER BY committed_at");
-    assert_eq!(commits, [["feat", "false", "16", "0", "[\"AB#12\"]"], ["fix", "true", "2", "4", ""]]);
+    assert_eq!(commits, [["feat", "false", "17", "0", "[\"AB#12\"]"], ["fix", "true", "2", "4", ""]]);
     assert_eq!(ground.ask("SELECT count(*) FROM reject"), [["0"]]);
     let lost = ground.run(&["ingest", "git", folder.to_str().unwrap(), "--ref", "none"]);
     assert!(lost.code == Some(1) && lost.stderr.contains("has no ref none"), "{}", lost.stderr);

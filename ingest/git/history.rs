@@ -137,7 +137,7 @@ fn owners(open: &Repository, job: &Job, files: &[File], unit: &mut Unit<'_>) -> 
     let place = place(job);
     let lines: HashSet<i64> =
         read.iter().flat_map(|(read, _)| &read.rules).filter_map(|rule| i64::try_from(rule.line).ok()).collect();
-    for gone in job.known.rules.keys().filter(|line| !lines.contains(line)) {
+    for gone in job.known.rules.keys().filter(|line| !lines.contains(*line)) {
         let rows = unit.rows(&CODEOWNERS_RULE);
         rows.set("tenant", place.tenant)
             .set("repository", place.repository)

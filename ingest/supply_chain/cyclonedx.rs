@@ -29,6 +29,9 @@ pub fn read(document: &Value) -> Result<Report, Reason> {
     report.format_version = owned(document, &["specVersion"]);
     report.tool_version = first.split_once('@').map(|(_, version)| version.to_owned());
     report.observed_us = instant(document, &["metadata", "timestamp"]);
+    // A document that lists no vulnerabilities does not say that there are none.
+    let looked = document.get("vulnerabilities").is_some();
+    report.category = if looked { String::new() } else { "components".to_owned() };
     let mut bom = Bom {
         serial_number: owned(document, &["serialNumber"]),
         document_version: scalar(document, &["version"]),

@@ -60,7 +60,7 @@ pub fn read(list: &[Value]) -> Result<Report, Reason> {
 fn identity(record: &Value, finding: &Finding) -> [u8; 32] {
     let secret = text(record, &["Secret"]).or_else(|| text(record, &["offender"])).unwrap_or_default();
     let file = finding.file.as_deref().unwrap_or_default();
-    let what = text(record, &["Description"]).unwrap_or(&finding.rule_id);
+    let what = text(record, &["Description"]).unwrap_or_default();
     content_hash(format!("{secret}\0{file}\0{:?}\0{what}", finding.line).as_bytes())
 }
 

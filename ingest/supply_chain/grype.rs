@@ -1,5 +1,7 @@
 //! grype's and syft's JSON: matches of vulnerabilities with artefacts; artefacts alone.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::bom::{Bom, Component};
@@ -43,7 +45,7 @@ fn head(format: &'static str, document: &Value) -> Report {
 pub fn read(document: &Value) -> Result<Report, Reason> {
     let mut report = head("grype", document);
     let mut found = Vec::new();
-    let mut components: Vec<Component> = Vec::new();
+    let (mut components, mut seen): (Vec<Component>, HashSet<_>) = (Vec::new(), HashSet::new());
     for (section, suppressed) in [("matches", false), ("ignoredMatches", true)] {
         for (i, record) in items(document, &[section]).iter().enumerate() {
             match read_match(record, suppressed) {
@@ -54,11 +56,8 @@ pub fn read(document: &Value) -> Result<Report, Reason> {
                 Err(reason) => report.refuse(reason, format!("{section}[{i}]"), record),
             }
             if let Ok(component) = artefact(record.get("artifact").unwrap_or(&Value::Null)) {
-                let known = components.iter().any(|other| {
-                    (&other.reference, &other.name, &other.version)
-                        == (&component.reference, &component.name, &component.version)
-                });
-                components.extend((!known).then_some(component));
+                let key = (component.reference.clone(), component.name.clone(), component.version.clone());
+                components.extend(seen.insert(key).then_some(component));
             }
         }
     }

@@ -18,7 +18,7 @@ pub fn run(suite: &Path) -> Option<Tally> {
         let file = ground.beside("CODEOWNERS");
         fs::write(&file, format!("{pattern} @owner\n")).expect("the rules are written");
         let names: Vec<&str> = paths.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let done = command(&[&["codeowners", arg(&file), "--format", "json", "--"][..], &names].concat()).output();
+        let done = command(&[&["codeowners", arg(&file), "--format", "json", "--"][..], &names[..]].concat()).output();
         let told: Value = done.ok().and_then(|done| serde_json::from_slice(&done.stdout).ok()).unwrap_or_default();
         for (i, (name, expected)) in paths.into_iter().flatten().enumerate() {
             let owned = told[i]["owners"].as_array().is_some_and(|owners| !owners.is_empty());

@@ -38,7 +38,7 @@ fn read(suite: &Path, tally: &mut Tally) -> BTreeMap<PathBuf, Figures> {
     for (folder, paths) in folders {
         let ground = Ground::new();
         let named: Vec<&str> = paths.iter().map(|path| arg(path)).collect();
-        let done = ground.run(&[&["ingest", "sarif"][..], &named].concat());
+        let done = ground.run(&[&["ingest", "sarif"][..], &named[..]].concat());
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         tally.case(&format!("{name}: ingested"), if done.code == Some(0) { Ok(()) } else { Err(done.stderr) });
         let mut of: BTreeMap<String, Figures> = BTreeMap::new();

@@ -45,7 +45,8 @@ statement AS (
     v.tenant, v.report_id, v.vulnerability, v.subcomponent_key, v.vex_status, v.vex_justification, v.detail, v._seq AS place,
     coalesce(v.issued_at, v.ingested_at) AS said_at,
     -- A CycloneDX link names a component of another document.
-    coalesce(concat(c.package, CASE WHEN c.version IS NULL THEN '' ELSE concat('@', c.version) END), v.product_key) AS product_key
+    CASE WHEN c.package IS NULL THEN v.product_key WHEN c.version IS NULL THEN c.package
+         ELSE concat(c.package, '@', c.version) END AS product_key
   FROM vex_statement v
   LEFT JOIN (SELECT tenant, bom_link, max(package) AS package, max(version) AS version FROM sbom_component
              WHERE bom_link IS NOT NULL GROUP BY tenant, bom_link) AS c
