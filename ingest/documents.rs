@@ -27,7 +27,7 @@ pub mod views;
 
 pub use document::{DOCUMENT, Document, delete};
 pub use page::{Page, is_document};
-pub use tree::wiki_title;
+pub use tree::{order_of, wiki_title};
 
 /// Documents of one frame before the next begins.
 const FRAME_BYTES: usize = 4 << 20;

@@ -118,7 +118,7 @@ fn walk(root: &Path, folder: &Path, depth: usize, files: &mut Vec<File>) -> Resu
     let mut inside =
         std::fs::read_dir(folder).map_err(list)?.collect::<std::result::Result<Vec<_>, _>>().map_err(list)?;
     inside.sort_by_key(std::fs::DirEntry::file_name);
-    let order = order(folder);
+    let order = order_of(&std::fs::read_to_string(folder.join(".order")).unwrap_or_default());
     for entry in inside {
         let name = entry.file_name().to_string_lossy().into_owned();
         let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -137,8 +137,7 @@ fn walk(root: &Path, folder: &Path, depth: usize, files: &mut Vec<File>) -> Resu
 }
 
 /// A wiki's order of the pages in a folder: names without their end.
-fn order(folder: &Path) -> HashMap<String, i64> {
-    let text = std::fs::read_to_string(folder.join(".order")).unwrap_or_default();
+pub fn order_of(text: &str) -> HashMap<String, i64> {
     let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
     names.zip(1..).map(|(name, place)| (name.trim_end_matches(".md").to_owned(), place)).collect()
 }

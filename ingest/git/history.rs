@@ -13,7 +13,7 @@ use super::file::{self, File, GIT_FILE, Place};
 use super::manifest::{self, GIT_DEPENDENCY, GIT_MANIFEST};
 use super::{Job, Told, lost};
 use crate::Parsed;
-use crate::documents::{DOCUMENT, Document, Page, is_document};
+use crate::documents::{self, DOCUMENT, Document, Page, is_document};
 
 /// Rows of one frame before the next begins.
 const FRAME_ROWS: usize = 2_000;
@@ -83,16 +83,23 @@ pub fn read(job: &Job, frames: &Sender<Parsed>) -> Result<Told> {
     // Another CODEOWNERS may name other owners for every file.
     let changed_owners =
         owners.as_ref().map(|(_, blob)| blob.as_str()) != job.known.rules.values().next().map(String::as_str);
-    let is_new = |file: &File| changed_owners || job.known.files.get(&file.path) != Some(&file.blob);
+    let is_changed = |file: &File| job.known.files.get(&file.path) != Some(&file.blob);
+    // Another order of a wiki's folder moves its pages.
+    let moved = files.iter().filter(|file| is_order(&file.path) && is_changed(file));
+    let moved: HashSet<String> = moved.map(|file| folder(&file.path).to_owned()).collect();
+    let is_moved = |file: &File| is_document(&file.path) && moved.contains(folder(&file.path));
+    let is_new = |file: &File| changed_owners || is_changed(file) || is_moved(file);
     let wanted: HashSet<String> = files.iter().filter(|file| is_new(file)).map(|file| file.path.clone()).collect();
     let (last, commits_skipped) = commits(&open, job, wanted.clone(), &mut unit)?;
     let here: HashSet<String> = files.iter().map(|file| file.path.clone()).collect();
+    let orders = orders(&open, &files);
+    let around = Around { open: &open, job, owners: owners.as_ref().map(|(owners, _)| owners), orders: &orders };
     for file in files.iter_mut().filter(|file| wanted.contains(&file.path)) {
         if unit.closed {
             break;
         }
         file.last = last.get(&file.path).cloned();
-        write_file(&open, job, file, owners.as_ref().map(|(owners, _)| owners), &mut unit);
+        write_file(&around, file, &mut unit);
     }
     remove(job, &here, &mut unit);
     let place = place(job);
@@ -128,6 +135,31 @@ fn files(open: &Repository, job: &Job) -> Result<Vec<File>> {
     });
     walked.map_err(&doing)?;
     Ok(found)
+}
+
+/// What is known beside a file.
+struct Around<'a> {
+    open: &'a Repository,
+    job: &'a Job,
+    owners: Option<&'a Codeowners>,
+    orders: &'a Orders,
+}
+
+/// For each folder of a wiki, the places of its pages.
+type Orders = HashMap<String, HashMap<String, i64>>;
+
+fn is_order(path: &str) -> bool {
+    path == ".order" || path.ends_with("/.order")
+}
+
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn orders(open: &Repository, files: &[File]) -> Orders {
+    let orders = files.iter().filter(|file| is_order(&file.path));
+    let read = |file: &File| Some((folder(&file.path).to_owned(), documents::order_of(&text(open, &file.blob)?)));
+    orders.filter_map(read).collect()
 }
 
 /// Reads CODEOWNERS, and writes its rules where they changed. Returns the rules and their blob.
@@ -209,9 +241,10 @@ fn difference<'r>(open: &'r Repository, commit: &git2::Commit<'r>) -> std::resul
 }
 
 /// The file's row, and what it is beside a file.
-fn write_file(open: &Repository, job: &Job, file: &mut File, owners: Option<&Codeowners>, unit: &mut Unit<'_>) {
+fn write_file(around: &Around<'_>, file: &mut File, unit: &mut Unit<'_>) {
+    let Around { open, job, .. } = *around;
     let place = place(job);
-    let owners = owners.map(|owners| owners.of(&file.path).to_vec()).unwrap_or_default();
+    let owners = around.owners.map(|owners| owners.of(&file.path).to_vec()).unwrap_or_default();
     // A submodule's commit is not in this repository, a link's content is a path.
     let is_file = matches!(file.mode, 0o100_644 | 0o100_755 | 0o100_664);
     let blob = Oid::from_str(&file.blob).and_then(|id| open.find_blob(id)).ok();
@@ -224,8 +257,9 @@ fn write_file(open: &Repository, job: &Job, file: &mut File, owners: Option<&Cod
     unit.put(written, &path);
     let Some(blob) = blob.filter(|_| is_file) else { return };
     write_manifest(job, file, blob.content(), unit);
-    if is_document(&path) && !blob.is_binary() {
-        write_document(job, file, blob.content(), &owners, unit);
+    // What hangs on a wiki's pages is no page.
+    if is_document(&path) && !blob.is_binary() && !path.split('/').any(|part| part == ".attachments") {
+        write_document(around, file, blob.content(), &owners, unit);
     }
 }
 
@@ -241,7 +275,13 @@ fn write_manifest(job: &Job, file: &File, body: &[u8], unit: &mut Unit<'_>) {
         }
     }
     match read {
-        Err(reason) => unit.reject(reason, &file.path, body.to_vec()),
+        Err(reason) => {
+            unit.reject(reason, &file.path, body.to_vec());
+            if job.known.manifests.contains(&file.path) {
+                let written = manifest::delete(place, &file.path, unit.rows(&GIT_MANIFEST));
+                unit.put(written, &file.path);
+            }
+        }
         Ok(read) => {
             let mut wishes = std::mem::replace(unit.rows(&GIT_DEPENDENCY), Rows::new(&GIT_DEPENDENCY));
             let written = read.write(place, &file.path, &file.blob, unit.rows(&GIT_MANIFEST), &mut wishes);
@@ -251,11 +291,18 @@ fn write_manifest(job: &Job, file: &File, body: &[u8], unit: &mut Unit<'_>) {
     }
 }
 
-fn write_document(job: &Job, file: &File, body: &[u8], owners: &[String], unit: &mut Unit<'_>) {
-    let page = match Page::read(&file.path, body) {
+fn write_document(around: &Around<'_>, file: &File, body: &[u8], owners: &[String], unit: &mut Unit<'_>) {
+    let job = around.job;
+    let mut page = match Page::read(&file.path, body) {
         Ok(page) => page,
         Err(reason) => return unit.reject(reason, &file.path, Vec::new()),
     };
+    let order = around.orders.get(folder(&file.path));
+    if order.is_some() {
+        page.title = documents::wiki_title(&file.path);
+    }
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    let position = order.and_then(|order| order.get(name.rsplit_once('.').map_or(name, |(stem, _)| stem)).copied());
     let before = job.known.documents.get(&file.path);
     let version = before.map_or(1, |(hash, version)| if *hash == file.blob { *version } else { version + 1 });
     unit.bytes += page.text.len();
@@ -272,7 +319,7 @@ fn write_document(job: &Job, file: &File, body: &[u8], owners: &[String], unit: 
         bytes: file.bytes.unwrap_or_default(),
         modified_us: file.last.as_ref().map(|(_, at)| *at),
         owners,
-        position: None,
+        position,
     };
     let written = document.write(unit.rows(&DOCUMENT));
     unit.put(written, &file.path);

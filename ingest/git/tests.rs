@@ -101,6 +101,19 @@ fn a_repository_becomes_rows() {
 }
 
 #[test]
+fn a_wiki_keeps_its_order() {
+    let made = Made::new();
+    made.commit(
+        &[(".order", Some("Start\nNext-page\n")), ("Next-page.md", Some("# X\n")), (".attachments/a.md", Some("no"))],
+        "wiki",
+    );
+    let (parsed, _) = made.read(Known::default());
+    let pages = rows(&parsed, &DOCUMENT);
+    assert_eq!(pages.len(), 1);
+    assert_eq!((&pages[0]["title"], &pages[0]["position"]), (&"Next page".into(), &2.into()));
+}
+
+#[test]
 fn only_what_changed_is_read() {
     let made = Made::new();
     let first = made.commit(&[("a.md", Some("# A\n")), ("b.md", Some("# B\n"))], "one");

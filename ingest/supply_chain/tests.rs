@@ -171,12 +171,97 @@ fn vex_of_three_formats() {
 }
 
 #[test]
+fn every_format_is_told_by_its_content() {
+    let bench = json!({"id": "1", "text": "t", "node_type": "master", "tests": [{"desc": "d", "results": [
+        {"test_number": "1.1", "status": "FAIL"}, {"test_number": "1.2", "status": "WARN"}, {"test_number": "1.3", "status": "PASS"},
+        {"test_number": "1.4", "status": "WARN", "reason": "Test marked as a manual test"}]}]});
+    let asff = json!({"AwsAccountId": "1", "GeneratorId": "g", "Title": "t", "Severity": {"Label": "HIGH"}, "Resources": [{"Id": "r"}]});
+    let operator = json!({"apiVersion": "aquasecurity.github.io/v1alpha1", "kind": "ConfigAuditReport", "metadata": {"name": "n"},
+        "report": {"checks": [{"checkID": "KSV014", "severity": "LOW", "success": false}, {"checkID": "KSV015", "success": true}]}});
+    for (document, format, findings, components) in [
+        (json!({"Controls": [bench]}), "kube-bench", 2, 0),
+        (json!([bench]), "kube-bench", 2, 0),
+        (
+            json!({"AuditResultName": "A", "ResourceKind": "Pod", "ResourceName": "p", "level": "error"}),
+            "kubeaudit",
+            1,
+            0,
+        ),
+        (json!({"Findings": [asff]}), "ASFF", 1, 0),
+        (json!([asff]), "ASFF", 1, 0),
+        (operator.clone(), "trivy-operator", 1, 0),
+        (json!({"kind": "List", "items": [operator]}), "trivy-operator", 1, 0),
+        (
+            json!({"configauditreports.aquasecurity.github.io": [operator], "sbomreports.aquasecurity.github.io": []}),
+            "trivy-operator",
+            1,
+            0,
+        ),
+        (
+            json!({"summaryDetails": {"controls": {"C-1": {"scoreFactor": 8}}}, "resources": [], "results": [{"resourceID": "r", "controls": [
+            {"controlID": "C-1", "name": "n", "status": {"status": "failed"}, "rules": [{"name": "a", "status": "failed"}, {"name": "b", "status": "passed"}]}]}]}),
+            "kubescape",
+            1,
+            0,
+        ),
+        (
+            json!({"version": "15.0", "scan": {"type": "sast", "scanner": {"id": "s"}}, "vulnerabilities": [{"identifiers": [{"type": "s", "name": "X", "value": "X"}], "severity": "High"}]}),
+            "GitLab",
+            1,
+            0,
+        ),
+        (
+            json!([{"check_name": "c", "description": "d", "severity": "major", "location": {"path": "p", "lines": {"begin": 3}}}]),
+            "Code Climate",
+            1,
+            0,
+        ),
+        (json!({"findings": [{"title": "t", "severity": "High", "cve": "CVE-2024-1"}]}), "DefectDojo generic", 1, 0),
+        (
+            json!({"imageDigest": "sha256:1", "vulnerabilities": [{"vuln": "CVE-2024-1", "package": "a-1", "severity": "Low"}]}),
+            "anchore",
+            1,
+            0,
+        ),
+        (
+            json!({"artifacts": [{"id": "1", "name": "a", "version": "1", "licenses": ["MIT"]}], "descriptor": {"name": "syft"}, "schema": {"version": "16"}}),
+            "syft",
+            0,
+            1,
+        ),
+        (
+            json!({"detector": {"name": "d"}, "manifests": {"f": {"resolved": {"a": {"package_url": "pkg:npm/a@1"}}}}}),
+            "GitHub snapshot",
+            0,
+            1,
+        ),
+        (
+            json!({"sbom": {"spdxVersion": "SPDX-2.3", "name": "x", "packages": [{"SPDXID": "p", "name": "a"}]}}),
+            "SPDX",
+            0,
+            1,
+        ),
+        (json!([{"Target": "a", "Vulnerabilities": null}]), "trivy", 0, 0),
+    ] {
+        let parsed = parse(document.to_string().as_bytes());
+        assert!(parsed.rejects.is_empty(), "{format}: {:?}", parsed.rejects);
+        let report = rows(&parsed, &SECURITY_REPORT);
+        check(&report[0], json!({"format": format, "findings": findings, "components": components}));
+        assert_eq!(rows(&parsed, &SECURITY_FINDING).len(), findings, "{format}");
+    }
+    let generic = "Date,Title,CweId,Severity,Description,Active\n2026-01-01,T,79,High,d,False\n";
+    let found = rows(&parse(generic.as_bytes()), &SECURITY_FINDING);
+    check(&found[0], json!({"title": "T", "severity": "high", "cwe_ids": "[\"CWE-79\"]", "state": "suppressed"}));
+}
+
+#[test]
 fn every_report_of_the_data_parses() {
     for path in data("sbom") {
         let name = path.to_string_lossy().into_owned();
         let fits = EXTENSIONS.iter().any(|end| name.ends_with(&format!(".{end}")));
         // One record of this sample has neither an id nor a severity.
-        let known = ["expected_counts.json", "legacy_trivy_mix.json", "junit_simple.xml"].iter().any(|end| name.ends_with(end));
+        let known =
+            ["expected_counts.json", "legacy_trivy_mix.json", "junit_simple.xml"].iter().any(|end| name.ends_with(end));
         if fits && !known {
             let parsed = parse(&std::fs::read(&path).unwrap());
             assert!(parsed.rejects.is_empty(), "{name}: {} {:?}", parsed.rejects[0].reason, parsed.rejects[0].place);

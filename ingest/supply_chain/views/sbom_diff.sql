@@ -5,7 +5,7 @@ WITH pair AS (
       lag(sbom_id) OVER (PARTITION BY tenant, subject ORDER BY coalesce(created_at, ingested_at), _seq) AS sbom_id_before,
       lag(subject_version) OVER (PARTITION BY tenant, subject ORDER BY coalesce(created_at, ingested_at), _seq) AS subject_version_before
     FROM sbom
-    WHERE is_complete
+    WHERE is_complete AND subject <> ''
   ) AS ordered
   WHERE sbom_id_before IS NOT NULL
 ),
