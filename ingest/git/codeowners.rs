@@ -142,6 +142,8 @@ fn regex(pattern: &str) -> Result<Regex, Reason> {
         return Err("the pattern is empty".to_owned());
     }
     let segments: Vec<&str> = body.split('/').collect();
+    // What lies below any folder lies below the folder itself.
+    let only_folders = only_folders && segments.last() != Some(&"**");
     // A pattern with a slash before its end begins at the root; the others may begin in any folder.
     let anchored = pattern.starts_with('/') || segments.len() > 1;
     let mut out = String::from(if anchored { "^" } else { "^(?:.*/)?" });
@@ -195,13 +197,18 @@ mod tests {
             ("**/foo/bar", "foo/bar qux/foo/bar/baz", "foo/baz/bar"),
             ("a/**/b", "a/b a/x/y/b", "c/a/b"),
             ("a/**", "a/b a/b/c", "a b/a/c"),
+            ("a/**/", "a/b a/b/c", "a b/a/c"),
+            ("**", "a a/b", ""),
+            ("**/*", "a a/b", ""),
+            ("a**b", "ab axb", "a/b"),
+            ("/a/*/c", "a/b/c a/b/c/d", "a/c a/b/x/c"),
             ("/apps/[p]/f.ts", "apps/[p]/f.ts", "apps/p/f.ts"),
             ("f\\*o", "f*o", "foo"),
             ("*.rs", "a.rs x/b.rs", "a.rsx"),
         ] {
             let regex = regex(pattern).unwrap();
             hits.split(' ').for_each(|path| assert!(regex.is_match(path), "{pattern} takes {path}"));
-            misses.split(' ').for_each(|path| assert!(!regex.is_match(path), "{pattern} leaves {path}"));
+            misses.split_whitespace().for_each(|path| assert!(!regex.is_match(path), "{pattern} leaves {path}"));
         }
     }
 

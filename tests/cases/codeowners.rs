@@ -16,7 +16,9 @@ pub fn run(suite: &Path) -> Option<Tally> {
     for case in patterns.as_array().into_iter().flatten() {
         let (pattern, paths) = (case["pattern"].as_str().unwrap_or_default(), case["paths"].as_object());
         let file = ground.beside("CODEOWNERS");
-        fs::write(&file, format!("{pattern} @owner\n")).expect("the rules are written");
+        // In the file a space within a pattern needs its backslash.
+        let line = pattern.replace("\\ ", " ").replace(' ', "\\ ");
+        fs::write(&file, format!("{line} @owner\n")).expect("the rules are written");
         let names: Vec<&str> = paths.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         let done = command(&[&["codeowners", arg(&file), "--format", "json", "--"][..], &names[..]].concat()).output();
         let told: Value = done.ok().and_then(|done| serde_json::from_slice(&done.stdout).ok()).unwrap_or_default();
