@@ -127,10 +127,9 @@ pub fn read_asff(list: &[Value]) -> Result<Report, Reason> {
         .and_then(|first| owned(first, &["ProductFields", "Product Name"]).or_else(|| owned(first, &["ProductName"])));
     let mut report = Report::of("ASFF", product.as_deref().unwrap_or("security-hub"));
     report.observed_us = list.iter().filter_map(|record| instant(record, &["UpdatedAt"])).max();
-    report.target = list
-        .first()
-        .and_then(|first| items(first, &["Resources"]).iter().find_map(|r| owned(r, &["Id"])))
-        .unwrap_or_default();
+    let resource = list.first().and_then(|first| items(first, &["Resources"]).iter().find_map(|r| owned(r, &["Id"])));
+    // trivy writes the system behind an image's name.
+    report.target = resource.map(|id| id.split(" (").next().unwrap_or(&id).to_owned()).unwrap_or_default();
     for (i, record) in list.iter().enumerate() {
         report.take(asff(record).map(Some), || format!("[{i}]"), record);
     }

@@ -32,6 +32,7 @@ pub static SECURITY_FINDING: Table = Table {
             Column::new("vulnerability", Type::Text, "The id by which it is compared: its CVE, else its GHSA, else the tool's id; null where it is no vulnerability."),
             Column::new("aliases", Type::Json, "Other ids of the same vulnerability or rule, a list."),
             Column::new("cwe_ids", Type::Json, "Weaknesses, a list of `CWE-79`."),
+            Column::new("taxa", Type::Json, "Other classifications of a SARIF result, a list of `taxonomy/id`."),
             Column::new("severity", Type::Name, "`critical`, `high`, `medium`, `low`, `info` or `unknown`.").required(),
             Column::new("severity_original", Type::Name, "The tool's own word."),
             Column::new("cvss_score", Type::Float, "CVSS base score, given or computed from the vector."),
@@ -74,6 +75,8 @@ pub struct Finding {
     pub aliases: Vec<String>,
     /// `CWE-79` …
     pub cwes: Vec<String>,
+    /// `taxonomy/id` …
+    pub taxa: Vec<String>,
     /// Severity.
     pub severity: Severity,
     /// CVSS.
@@ -195,6 +198,7 @@ impl Finding {
             .set("vulnerability", self.vulnerability())
             .set("aliases", cell(&self.aliases))
             .set("cwe_ids", cell(&self.cwes))
+            .set("taxa", cell(&self.taxa))
             .set("severity", severity.normal.unwrap_or("unknown"))
             .set("severity_original", severity.original)
             .set("cvss_score", rating.score)

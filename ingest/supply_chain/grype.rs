@@ -36,7 +36,8 @@ fn head(format: &'static str, document: &Value) -> Report {
     // grype writes the target as an object or, for a folder, as its path; syft calls it metadata.
     let target = ["target", "metadata"].iter().find_map(|name| source.get(name)).unwrap_or(&Value::Null);
     let named = owned(target, &["userInput"]).or_else(|| owned(target, &["path"])).or_else(|| owned(target, &[]));
-    report.target = named.or_else(|| owned(source, &["name"])).unwrap_or_default();
+    let named = named.or_else(|| owned(source, &["name"])).filter(|target| target != "unknown");
+    report.target = named.unwrap_or_default();
     report.target_kind = owned(source, &["type"]);
     report
 }

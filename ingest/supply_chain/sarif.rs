@@ -14,6 +14,7 @@ use super::severity::{Rating, Severity, of_score};
 use crate::json::{Reason, at};
 
 mod message;
+mod taxon;
 
 /// Lines of trivy's and grype's messages and help texts that name the package.
 static PACKAGE: LazyLock<Regex> =
@@ -130,8 +131,11 @@ fn read_result(run: &Value, tool: &str, result: &Value) -> Result<Vec<Finding>, 
     finding.url = owned(rule, &["helpUri"]);
     finding.remediation = items(result, &["fixes"]).iter().find_map(|fix| message::of(fix, "description"));
     grade(run, rule, result, &mut finding);
-    classify(tool, rule, result, &mut finding);
+    classify(run, tool, rule, result, &mut finding);
     if finding.kind == "vulnerability" {
+        // Messages of such tools are lists of facts; what the vulnerability is stands at the rule.
+        let named = message::of(rule, "shortDescription").map(|title| one_line(&title));
+        finding.title = named.or(finding.title);
         let help = message::of(rule, "help").unwrap_or_default();
         let texts = format!("{}\n{help}", said.unwrap_or_default());
         let line = |pattern: &Regex| pattern.captures(&texts).map(|found| found[1].to_owned());
@@ -169,7 +173,7 @@ fn grade(run: &Value, rule: &Value, result: &Value, finding: &mut Finding) {
 }
 
 /// Which kind of finding it is, by what names it: a CVE is a vulnerability, a secret scanner's result a secret.
-fn classify(tool: &str, rule: &Value, result: &Value, finding: &mut Finding) {
+fn classify(run: &Value, tool: &str, rule: &Value, result: &Value, finding: &mut Finding) {
     let tags = texts(rule, &["properties", "tags"]).join(" ").to_lowercase();
     let names = [finding.rule_id.as_str(), text(rule, &["name"]).unwrap_or_default()].join(" ");
     let mut aliases = advisory::named_in(&names);
@@ -184,18 +188,8 @@ fn classify(tool: &str, rule: &Value, result: &Value, finding: &mut Finding) {
         () => "code",
     };
     finding.aliases = aliases;
-    let mut weaknesses: Vec<String> = Vec::new();
-    for relation in items(rule, &["relationships"]).iter().chain(items(result, &["taxa"])) {
-        let taxonomy =
-            text(relation, &["target", "toolComponent", "name"]).or_else(|| text(relation, &["toolComponent", "name"]));
-        let id = text(relation, &["target", "id"]).or_else(|| text(relation, &["id"])).unwrap_or_default();
-        let id = if taxonomy.is_some_and(|name| name.eq_ignore_ascii_case("cwe")) {
-            format!("CWE-{id}")
-        } else {
-            id.to_owned()
-        };
-        weaknesses.extend(advisory::weaknesses_in(&id.replace("CWE-CWE-", "CWE-")));
-    }
+    let (mut weaknesses, taxa) = taxon::of(run, rule, result);
+    finding.taxa = taxa;
     weaknesses.extend(advisory::weaknesses_in(&tags));
     for of in [rule, result] {
         weaknesses.extend(texts(of, &["properties", "cwe"]).iter().flat_map(|text| advisory::weaknesses_in(text)));
