@@ -10,5 +10,5 @@ set +e
 said="$(RUST_BACKTRACE=0 cargo test -q --test stellwerk -- --ignored --nocapture --exact cases::known_answers 2>&1)"
 code=$?
 set -e
-grep -oE '[a-z0-9_-]+/[a-z0-9_-]+ [0-9]+/[0-9]+.*' <<<"$said" || true
+grep -oE '([a-z0-9_-]+/)?[a-z0-9_-]+ [0-9]+/[0-9]+.*' <<<"$said" || true
 [ "$code" = 0 ] || { sed -n '/cases failed:/,$p' <<<"$said" | grep . >&2 || printf '%s\n' "$said" >&2; exit 1; }

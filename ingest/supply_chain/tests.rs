@@ -242,6 +242,13 @@ fn every_format_is_told_by_its_content() {
             1,
         ),
         (json!([{"Target": "a", "Vulnerabilities": null}]), "trivy", 0, 0),
+        (
+            json!({"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Target": "t", "ExperimentalModifiedFindings": [
+            {"Type": "vulnerability", "Status": "not_affected", "Statement": "s", "Finding": {"VulnerabilityID": "CVE-2024-1", "PkgName": "p"}}]}]}),
+            "trivy",
+            1,
+            1,
+        ),
     ] {
         let parsed = parse(document.to_string().as_bytes());
         assert!(parsed.rejects.is_empty(), "{format}: {:?}", parsed.rejects);

@@ -9,6 +9,7 @@ use super::finding::Finding;
 use super::lenient::{float, instant, int, items, owned, text, texts};
 use super::report::Report;
 use super::severity::{Rating, Severity};
+use super::vex;
 use crate::json::{Reason, at};
 
 /// Whether a document is of this format.
@@ -120,6 +121,10 @@ fn results(list: &[Value], resource: Option<&str>, place: &str, report: &mut Rep
                 let place = || format!("{place}, Results[{i}].{section}[{n}]");
                 report.take(read(record, &of), place, &without_content(record));
             }
+        }
+        for (n, record) in items(result, &["ExperimentalModifiedFindings"]).iter().enumerate() {
+            let place = || format!("{place}, Results[{i}].ExperimentalModifiedFindings[{n}]");
+            report.take(modified(record, &of), place, &Value::Null);
         }
         let packages = items(result, &["Packages"]).iter();
         for (n, record) in packages.enumerate() {
@@ -233,6 +238,28 @@ fn misconfiguration(record: &Value, of: &Of<'_>) -> Result<Option<Finding>, Reas
         finding.state = Some("suppressed");
     }
     Ok(Some(finding))
+}
+
+/// A finding that an ignore file or a VEX took out of the report; with --show-suppressed it is told apart.
+fn modified(record: &Value, of: &Of<'_>) -> Result<Option<Finding>, Reason> {
+    let inner = record.get("Finding").unwrap_or(&Value::Null);
+    let read = match text(record, &["Type"]) {
+        Some("vulnerability") => vulnerability(inner, of)?,
+        Some("misconfiguration") => misconfiguration(inner, of)?,
+        Some("secret") => secret(inner, of)?,
+        Some("license") => licence(inner, of)?,
+        other => return Err(format!("{} is no kind of finding", other.unwrap_or("nothing"))),
+    };
+    let status = text(record, &["Status"]).and_then(vex::status);
+    Ok(read.map(|finding| Finding {
+        vex_status: status,
+        state: match status {
+            Some("affected" | "under_investigation") => None,
+            other => other.and_then(vex::state).or(Some("suppressed")),
+        },
+        suppression: owned(record, &["Statement"]).or_else(|| owned(record, &["Source"])),
+        ..finding
+    }))
 }
 
 fn secret(record: &Value, of: &Of<'_>) -> Result<Option<Finding>, Reason> {
