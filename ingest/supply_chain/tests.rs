@@ -243,6 +243,12 @@ fn every_format_is_told_by_its_content() {
         ),
         (json!([{"Target": "a", "Vulnerabilities": null}]), "trivy", 0, 0),
         (
+            json!({"ClusterName": "", "Resources": [{"Kind": "Pod", "Name": "p", "Results": [{"Target": "Pod/p", "Misconfigurations": [{"ID": "KSV001"}]}]}]}),
+            "trivy",
+            1,
+            0,
+        ),
+        (
             json!({"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Target": "t", "ExperimentalModifiedFindings": [
             {"Type": "vulnerability", "Status": "not_affected", "Statement": "s", "Finding": {"VulnerabilityID": "CVE-2024-1", "PkgName": "p"}}]}]}),
             "trivy",

@@ -33,8 +33,9 @@ pub fn read(document: &Value) -> Result<Report, Reason> {
     report.format_version = int(document, &["SchemaVersion"]).map(|version| version.to_string());
     report.observed_us = instant(document, &["CreatedAt"]);
     let mut bom = Bom::default();
-    if let Some(cluster) = owned(document, &["ClusterName"]) {
-        report.target = cluster;
+    if document.get("ClusterName").is_some() {
+        // The name of a cluster may be empty.
+        report.target = owned(document, &["ClusterName"]).unwrap_or_default();
         report.target_kind = Some("kubernetes".to_owned());
         for section in ["Resources", "Vulnerabilities", "Misconfigurations"] {
             for (i, resource) in items(document, &[section]).iter().enumerate() {
