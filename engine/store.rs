@@ -28,6 +28,7 @@ use crate::redaction_finding::{Counter, Findings, REDACTION_FINDING};
 use crate::rows::{Rows, Value};
 use crate::scope::Scope;
 use crate::settings::Settings;
+use crate::sql::functions::Function;
 use crate::sql::session::Asking;
 use crate::state::{State, StateTable};
 use crate::table::{Table, View};
@@ -47,12 +48,14 @@ const FINDINGS_EVERY: Duration = Duration::from_secs(10);
 /// Bytes of a question's SQL that the log keeps.
 const SQL_LOGGED_BYTES: usize = 65_536;
 
-/// The tables and views that a store knows; put together by `serve/wire` from the registers of every floor.
+/// The tables, views and functions that a store knows; put together by `serve/wire` from the registers of every floor.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     pub tables: Vec<&'static Table>,
     pub views: Vec<&'static View>,
     pub state_tables: Vec<&'static StateTable>,
+    /// Functions of the floors above.
+    pub functions: Vec<Function>,
 }
 
 /// What fills the engine's ports.

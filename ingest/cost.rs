@@ -8,7 +8,6 @@ mod azure;
 mod batch;
 mod check;
 mod column;
-mod decimal;
 mod identity;
 mod instant;
 mod labels;

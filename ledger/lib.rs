@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod cost_line;
+pub mod decimal;
 pub mod focus;
 pub mod policy;
 pub mod views;

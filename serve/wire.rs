@@ -23,7 +23,7 @@ pub fn catalogue() -> Catalogue {
         }
     }
     let views = ledger::VIEWS.iter().copied().chain(ingest::sources::views()).collect();
-    Catalogue { tables, views, state_tables: state_tables() }
+    Catalogue { tables, views, state_tables: state_tables(), ..Catalogue::default() }
 }
 
 /// Every state table of every floor.

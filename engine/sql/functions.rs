@@ -19,6 +19,15 @@ pub struct FunctionDoc {
     pub example: &'static str,
 }
 
+/// A function that a higher floor brings into SQL: its [`Catalogue`](crate::Catalogue) lists it.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// As DataFusion calls it.
+    pub udf: Arc<ScalarUDF>,
+    /// Its entry in the SQL reference.
+    pub doc: FunctionDoc,
+}
+
 /// The scalar functions, by registration order.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     let mut all = Arithmetic::all();

@@ -77,7 +77,10 @@ impl Asking {
             .with_information_schema(false);
         let builder =
             SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(Arc::new(runtime));
-        let base = install(builder).build();
+        let mut builder = install(builder);
+        let functions = builder.scalar_functions().get_or_insert_with(Vec::new);
+        functions.extend(catalogue.functions.iter().map(|function| Arc::clone(&function.udf)));
+        let base = builder.build();
         Ok(Asking { names: Arc::new(names(catalogue)), catalogue: catalogue.clone(), base })
     }
 

@@ -61,7 +61,8 @@ async fn open(dir: &Path) -> Arc<Store> {
 
 async fn open_at(dir: &Path, clock: Arc<dyn Clock>) -> Arc<Store> {
     let tables = vec![&EVENT, &THING, &BILL, &crate::reject::REJECT, &QUERY_LOG];
-    let catalogue = Catalogue { tables, views: vec![&BIG], state_tables: vec![&crate::state::LEASE] };
+    let catalogue =
+        Catalogue { tables, views: vec![&BIG], state_tables: vec![&crate::state::LEASE], ..Catalogue::default() };
     let mut settings = Settings::new(dir);
     settings.flush_after = Duration::from_secs(3600);
     let ports = Ports { clock, redactor: Arc::new(NoRedaction) };

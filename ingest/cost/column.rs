@@ -11,8 +11,9 @@ use engine::arrow::buffer::NullBuffer;
 use engine::arrow::datatypes::Int32Type;
 use engine::table::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use engine::{Table, Type};
+use ledger::decimal;
 
-use super::{decimal, instant};
+use super::instant;
 
 /// One cell, read.
 #[derive(Debug, Clone, Copy, PartialEq)]
