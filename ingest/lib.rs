@@ -2,6 +2,7 @@
 //! not parse goes to `reject` with its reason. Knows nothing of HTTP or of the index.
 
 pub mod ado;
+pub mod allocation;
 mod bounded;
 pub mod cost;
 pub mod documents;
@@ -13,6 +14,7 @@ pub mod kubernetes;
 mod markup;
 pub mod otel;
 pub mod parsed;
+pub mod price;
 pub mod redact;
 #[cfg(test)]
 mod shown;

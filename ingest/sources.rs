@@ -41,6 +41,15 @@ pub struct FileOptions {
     /// Branch, tag or commit (`git`); default: the branch that is checked out.
     #[serde(default)]
     pub reference: Option<String>,
+    /// Name of the price list (`price`); default: the file's format.
+    #[serde(default)]
+    pub price_list: Option<String>,
+    /// When the prices begin to hold (`price`), in microseconds since 1970; default: now, and always for a first list.
+    #[serde(default)]
+    pub valid_from: Option<i64>,
+    /// The file's format (`price`); default: what its content says.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 /// What became of one path.
@@ -76,7 +85,7 @@ impl Summary {
 /// One kind of input.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// The word on the command line: `cost`, `otlp`, `k8s`, `ado`.
+    /// The word on the command line: `cost`, `otlp`, `k8s`, `ado`, `price`.
     fn kind(&self) -> &'static str;
     /// What it reads, for the help text.
     fn doc(&self) -> &'static str;
@@ -103,6 +112,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &crate::supply_chain::Sarif,
     &crate::documents::Docs,
     &crate::git::Git,
+    &crate::price::Price,
 ];
 
 /// Every table that ingest declares.
@@ -112,5 +122,5 @@ pub fn tables() -> Vec<&'static Table> {
 
 /// Every view that ingest declares.
 pub fn views() -> Vec<&'static engine::View> {
-    [crate::kubernetes::VIEWS, crate::supply_chain::views::VIEWS, crate::documents::views::VIEWS].concat()
+    [crate::kubernetes::VIEWS, crate::supply_chain::views::VIEWS, crate::documents::views::VIEWS, crate::price::VIEWS].concat()
 }

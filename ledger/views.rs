@@ -1,12 +1,13 @@
-//! FOCUS's own names for the ledger: its published queries run over these views as they are written.
+//! FOCUS's own names for the ledger: its published queries run over these views as they are written. And what was split
+//! over who used it.
 
 use engine::View;
 
 const COST_AND_USAGE_SQL: &str = include_str!("views/cost_and_usage.sql");
 
-/// The views, each under the name that FOCUS uses.
+/// The views; those of FOCUS's datasets under the names that it uses.
 pub const VIEWS: &[&View] =
-    &[&COST_AND_USAGE, &FOCUS_DATA_TABLE, &CONTRACT_COMMITMENT, &INVOICE_DETAIL, &BILLING_PERIOD];
+    &[&COST_AND_USAGE, &FOCUS_DATA_TABLE, &CONTRACT_COMMITMENT, &INVOICE_DETAIL, &BILLING_PERIOD, &COST_ALLOCATION];
 
 /// The ledger as FOCUS 1.4 and the versions before it name its columns; custom columns follow behind.
 pub static COST_AND_USAGE: View = View {
@@ -41,6 +42,13 @@ pub static BILLING_PERIOD: View = View {
     name: "BillingPeriod",
     doc: "FOCUS Billing Period: `billing_period` under the standard's name.",
     sql: include_str!("views/billing_period.sql"),
+};
+
+/// Charges split over who used them.
+pub static COST_ALLOCATION: View = View {
+    name: "cost_allocation",
+    doc: "Charges split over who used them: the rows of `cost_line` with an `AllocatedMethodId`, such as `stellwerk cost allocate --format focus` writes. Where the bill's own rows of the same nodes are there too, both say the same cost.",
+    sql: include_str!("views/cost_allocation.sql"),
 };
 
 #[cfg(test)]

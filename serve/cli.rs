@@ -10,6 +10,7 @@ mod live;
 mod logging;
 mod place;
 mod policy;
+mod price;
 pub mod print;
 mod redact;
 mod sbom;
@@ -65,7 +66,7 @@ enum Command {
     Sql(sql::Sql),
     /// Read files into the store.
     Ingest(ingest::Ingest),
-    /// Check cost files against FOCUS.
+    /// Check cost files against FOCUS, and spread costs over who caused them.
     #[command(subcommand)]
     Cost(cost::Cost),
     /// Run suites of policies, and audit the stored objects by them.
@@ -76,6 +77,9 @@ enum Command {
     /// Compare software bills of materials.
     #[command(subcommand)]
     Sbom(sbom::Sbom),
+    /// Read price lists, price usage, and find what has no price.
+    #[command(subcommand, alias = "prices")]
+    Price(price::Price),
     /// Show every table, view and function, with its documentation.
     Tables(tables::Tables),
     /// Try the redaction of personal data and secrets on a text or on stored rows.
@@ -125,6 +129,7 @@ impl Command {
             Command::Policy(policy) => policy.run().await,
             Command::Codeowners(codeowners) => codeowners.run(),
             Command::Sbom(sbom) => sbom.run().await,
+            Command::Price(price) => price.run().await,
             Command::Tables(tables) => tables.run().await,
             Command::Redact(redact) => redact.run().await,
             Command::Key(key) => key.run().await,

@@ -13,6 +13,7 @@ use futures::stream::BoxStream;
 use ingest::{FileOptions, Progress, Source, Summary};
 use ledger::directory::Directory;
 use ledger::policy::{AuditReport, PolicySet};
+use ledger::price::Prices;
 use ledger::principal::Role;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -31,6 +32,8 @@ pub struct House {
     pub store: Arc<Store>,
     /// Tenants and keys.
     pub directory: Directory,
+    /// The prices that SQL's functions use.
+    pub prices: Arc<Prices>,
     /// This process's figures.
     pub metrics: Arc<Metrics>,
     reference: Reference,
@@ -49,9 +52,9 @@ pub struct Found {
 
 impl House {
     /// The components together.
-    pub fn new(store: Arc<Store>, directory: Directory, reference: Reference) -> Self {
+    pub fn new(store: Arc<Store>, directory: Directory, prices: Arc<Prices>, reference: Reference) -> Self {
         let gate = Arc::new(Semaphore::new(QUESTIONS_MAX));
-        House { store, directory, metrics: Arc::default(), reference, gate }
+        House { store, directory, prices, metrics: Arc::default(), reference, gate }
     }
 
     /// Asks one question under a scope. Refused with `Overloaded` when too many are being answered.
@@ -88,6 +91,9 @@ impl House {
         let source = source(kind)?;
         let scope = Scope::platform("operator");
         let summary = source.ingest_path(&self.store, &scope, path, options, progress).await?;
+        if kind == ingest::price::KIND {
+            self.prices.load(&self.store).await?;
+        }
         self.metrics.ingested(kind, &summary);
         Ok(summary)
     }

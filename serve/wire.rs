@@ -3,16 +3,28 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::{Catalogue, Clock, Ports, Result, Settings, StateTable, Store, WallClock};
+use engine::{Catalogue, Clock, Ports, Result, Settings, StateTable, Store, Table, View, WallClock};
 use ingest::redact::Redaction;
 use ingest::redact::policy::Policy;
 use ledger::directory::{Directory, OsDice};
+use ledger::price::Prices;
 
 use crate::house::House;
 use crate::reference::{FunctionEntry, Reference};
 
-/// Every table and view of every floor.
+/// Every table, view and function of every floor; the functions over a price book of their own.
 pub fn catalogue() -> Catalogue {
+    catalogue_over(&Arc::new(Prices::new(Arc::new(WallClock))))
+}
+
+/// Every table, view and function of every floor.
+fn catalogue_over(prices: &Arc<Prices>) -> Catalogue {
+    let functions = ledger::price::functions(prices);
+    Catalogue { tables: tables(), views: views(), state_tables: state_tables(), functions }
+}
+
+/// Every table of every floor.
+fn tables() -> Vec<&'static Table> {
     let mut tables =
         vec![&engine::reject::REJECT, &engine::query_log::QUERY_LOG, &engine::redaction_finding::REDACTION_FINDING];
     tables.extend(ledger::TABLES);
@@ -22,8 +34,12 @@ pub fn catalogue() -> Catalogue {
             tables.push(table);
         }
     }
-    let views = ledger::VIEWS.iter().copied().chain(ingest::sources::views()).collect();
-    Catalogue { tables, views, state_tables: state_tables(), ..Catalogue::default() }
+    tables
+}
+
+/// Every view of every floor.
+fn views() -> Vec<&'static View> {
+    [ledger::VIEWS, &ingest::sources::views()].concat()
 }
 
 /// Every state table of every floor.
@@ -36,7 +52,8 @@ fn state_tables() -> Vec<&'static StateTable> {
 /// The SQL reference of everything above.
 pub fn reference() -> Reference {
     let catalogue = catalogue();
-    let functions = engine::sql::functions::docs().into_iter().map(|f| FunctionEntry {
+    let functions = engine::sql::functions::docs().into_iter().chain(catalogue.functions.iter().map(|f| f.doc));
+    let functions = functions.map(|f| FunctionEntry {
         name: f.name.to_owned(),
         signature: f.signature.to_owned(),
         doc: f.sentence.to_owned(),
@@ -55,7 +72,9 @@ pub async fn open(settings: Settings) -> Result<Arc<House>> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let redaction = redaction(settings.redaction.as_deref())?;
     let ports = Ports { clock: Arc::clone(&clock), redactor: Arc::new(redaction) };
-    let store = Store::open(settings, catalogue(), ports).await?;
+    let prices = Arc::new(Prices::new(Arc::clone(&clock)));
+    let store = Store::open(settings, catalogue_over(&prices), ports).await?;
+    prices.load(&store).await?;
     let directory = Directory::new(Arc::clone(store.state()), clock, Arc::new(OsDice));
-    Ok(Arc::new(House::new(store, directory, reference())))
+    Ok(Arc::new(House::new(store, directory, prices, reference())))
 }

@@ -3,12 +3,15 @@
 
 mod ado_events;
 mod api_lists;
+mod budget_reset;
 mod codeowners;
 mod compare;
 mod focus_queries;
 mod focus_totals;
 mod labelled;
+mod llm_prices;
 mod month_to_date;
+mod opencost;
 mod policy_suites;
 mod recognizers;
 mod supply_chain;
@@ -50,6 +53,9 @@ const SUITES: &[(&str, Suite)] = &[
     ("cost/focus_queries", focus_queries::run),
     ("cost/azure_export", month_to_date::run),
     ("cost/focus_samples", focus_totals::run),
+    ("cost/llm_prices", llm_prices::run),
+    ("cost/llm_budget_reset", budget_reset::run),
+    ("cost/opencost", opencost::run),
     ("ado/service_hooks", ado_events::run),
     ("k8s/api_lists", api_lists::run),
     ("policies/gatekeeper-library", policy_suites::run),
@@ -108,7 +114,7 @@ pub fn arg(path: &Path) -> &str {
 #[test]
 fn fixtures_have_known_answers() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let suites: [(&str, Suite); 12] = [
+    let suites: &[(&str, Suite)] = &[
         ("cost/azure_mtd", month_to_date::run),
         ("cost", focus_totals::run),
         ("ado", ado_events::run),
@@ -121,6 +127,9 @@ fn fixtures_have_known_answers() {
         ("sbom/gitleaks", supply_chain::run),
         ("sbom/sarif", supply_chain::run),
         ("sbom/defectdojo", supply_chain::defectdojo),
+        ("cost/llm_prices", llm_prices::run),
+        ("cost/llm_budget_reset", budget_reset::run),
+        ("cost/opencost", opencost::run),
     ];
     let tallies = suites.iter().filter_map(|(name, suite)| Some((name, suite(&fixtures.join(name))?)));
     for (name, tally) in tallies {

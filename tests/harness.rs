@@ -70,6 +70,11 @@ impl Ground {
     }
 }
 
+/// Runs a command that needs no data directory to its end.
+pub fn run(args: &[&str]) -> Done {
+    Done::of(args, command(args).stdin(Stdio::null()).output().expect("the binary starts"))
+}
+
 /// The binary with these arguments, free of the environment's settings.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(BINARY);

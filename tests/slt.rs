@@ -48,6 +48,7 @@ pub fn ingest_fixtures(ground: &Ground) {
     ingest("cost", &["cost/focus_1.0_real_1000.csv"], &[]);
     ingest("k8s", &["k8s", "demo/pods-default.json"], &["--cluster", "demo"]);
     ingest("ado", &["ado", "demo/build.failed.json"], &[]);
+    ingest("price", &["cost/llm_prices/litellm_model_prices_reduced.json"], &[]);
 }
 
 fn scripts() -> Vec<PathBuf> {

@@ -1,4 +1,6 @@
-//! `stellwerk cost`: cost files, looked at without a store.
+//! `stellwerk cost`: cost files checked, and what a cluster costs spread over who used it.
+
+mod allocate;
 
 use std::path::PathBuf;
 
@@ -15,9 +17,11 @@ Examples:
   stellwerk cost check focus.csv
   stellwerk cost check focus.parquet --focus-version 1.2 --format json";
 
-/// Check cost files against FOCUS.
+/// Check cost files against FOCUS, and spread costs over who caused them.
 #[derive(Debug, Subcommand)]
 pub enum Cost {
+    /// Spread a cluster's costs over who used it, by OpenCost's rules, exactly.
+    Allocate(Box<allocate::Allocate>),
     /// Check one file against FOCUS's rules; no store is needed.
     Check(Check),
 }
@@ -46,6 +50,7 @@ impl Cost {
     /// Does what was asked.
     pub async fn run(self) -> Result<Exit> {
         match self {
+            Cost::Allocate(allocate) => allocate.run().await,
             Cost::Check(check) => check.run().await,
         }
     }

@@ -104,6 +104,7 @@ impl Ingest {
             target: self.target.clone(),
             reference: self.reference.clone(),
             live: live.map(|(_, wish)| wish),
+            ..FileOptions::default()
         };
         let mut results = Vec::with_capacity(paths.len());
         for path in &paths {

@@ -1,0 +1,5 @@
+//! Budgets: so far, when their windows end.
+
+mod window;
+
+pub use window::{Duration, next_reset};
