@@ -128,6 +128,9 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Identity within a tenant. Empty: rows are only ever added. Otherwise the newest row per key is the current one.
     pub key: &'static [&'static str],
+    /// Column (`Int` or `Time`) that says which row of a key is newer where they do not arrive in order: the greater one,
+    /// and among equals the later one. Null counts as older than any. Without it the later row is the newer one.
+    pub version: Option<&'static str>,
     /// Column that names a replaceable set of rows (a month of one export) within a tenant. A `Replace` mark supersedes
     /// what the set of its tenant held.
     pub set: Option<&'static str>,
@@ -162,6 +165,7 @@ impl Table {
             doc,
             columns,
             key: &[],
+            version: None,
             set: None,
             time: "time",
             tenant: "tenant",

@@ -1,13 +1,13 @@
 //! Which rows are current. A keyed table shows the newest row per key (a delete wins and is not shown); a table with a
-//! set column shows the rows behind the newest mark of their set. Both are decided by `_seq` alone, from all rows, so that
-//! any filter may run below without changing the answer.
+//! set column shows the rows behind the newest mark of their set. Both are decided by `_seq`, behind the version where a
+//! table has one, and from all rows, so that any filter may run below without changing the answer.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, DictionaryArray, Int8Array, Int64Array, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, col, lit};
@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 use crate::table::{OP, OP_DELETE, OP_REPLACE, SEQ, Table, Type};
 
 type KeyHash = [u8; 16];
+
+/// What makes one row of a key newer than another: its version, then its `_seq`. Without a version column it is 0.
+type Age = (i64, u64);
 
 /// Newest mark per tenant and set: like a key, a set is one within its tenant.
 pub type Marks = HashMap<String, HashMap<String, u64>>;
@@ -52,15 +55,15 @@ pub enum Base {
 /// What rows mean for [`Base`], worked out before their commit.
 #[derive(Debug, Default)]
 pub struct Additions {
-    /// Key, `_seq`, whether the row deletes its key.
-    keys: Vec<(KeyHash, u64, bool)>,
+    /// Key, version and `_seq`, whether the row deletes its key.
+    keys: Vec<(KeyHash, Age, bool)>,
     marks: Marks,
 }
 
 /// Newest row per key.
 #[derive(Debug, Clone, Default)]
 pub struct Keyed {
-    newest: HashMap<KeyHash, (u64, bool)>,
+    newest: HashMap<KeyHash, (Age, bool)>,
     /// `_seq` of every current row.
     live: RoaringTreemap,
 }
@@ -71,15 +74,15 @@ impl Keyed {
         self.live.contains(seq)
     }
 
-    fn add(&mut self, key: KeyHash, seq: u64, delete: bool) {
-        let entry = self.newest.entry(key).or_insert((0, true));
-        if seq < entry.0 {
+    fn add(&mut self, key: KeyHash, age: Age, delete: bool) {
+        let entry = self.newest.entry(key).or_insert(((i64::MIN, 0), true));
+        if age < entry.0 {
             return;
         }
-        self.live.remove(entry.0);
-        *entry = (seq, delete);
+        self.live.remove(entry.0.1);
+        *entry = (age, delete);
         if !delete {
-            self.live.insert(seq);
+            self.live.insert(age.1);
         }
     }
 }
@@ -131,6 +134,7 @@ fn positions(table: &Table, batch: &RecordBatch) -> Vec<usize> {
 fn needed(table: &Table) -> Vec<&'static str> {
     let mut names = vec![table.tenant];
     names.extend(table.key.iter().filter(|k| **k != table.tenant));
+    names.extend(table.version.filter(|v| !table.key.contains(v)));
     names.extend(table.set);
     names.extend([SEQ, OP]);
     names
@@ -174,7 +178,7 @@ impl Base {
     pub fn additions(table: &'static Table, rows: &RecordBatch) -> Result<Additions> {
         let mut additions = Additions::default();
         if !table.key.is_empty() {
-            for_each_key(table, rows, |key, seq, op| additions.keys.push((key, seq, op == Some(OP_DELETE))))?;
+            for_each_key(table, rows, |key, age, op| additions.keys.push((key, age, op == Some(OP_DELETE))))?;
         } else if table.set.is_some() {
             add_marks(table, rows, &mut additions.marks)?;
         }
@@ -187,7 +191,7 @@ impl Base {
             Base::Every => {}
             Base::Keyed(keyed) => {
                 let keyed = Arc::make_mut(keyed);
-                additions.keys.into_iter().for_each(|(key, seq, delete)| keyed.add(key, seq, delete));
+                additions.keys.into_iter().for_each(|(key, age, delete)| keyed.add(key, age, delete));
             }
             Base::Sets(marks) => {
                 let marks = Arc::make_mut(marks);
@@ -230,7 +234,7 @@ fn ops(rows: &RecordBatch) -> Result<&Int8Array> {
     Ok(column(rows, OP)?.as_any().downcast_ref::<Int8Array>().expect("_op is Int8"))
 }
 
-fn for_each_key(table: &Table, rows: &RecordBatch, mut each: impl FnMut(KeyHash, u64, Option<i8>)) -> Result<()> {
+fn for_each_key(table: &Table, rows: &RecordBatch, mut each: impl FnMut(KeyHash, Age, Option<i8>)) -> Result<()> {
     let broken = |e| Error::unavailable("read the keys of a batch", e);
     let mut names = vec![table.tenant];
     names.extend(table.key.iter().filter(|k| **k != table.tenant));
@@ -247,12 +251,22 @@ fn for_each_key(table: &Table, rows: &RecordBatch, mut each: impl FnMut(KeyHash,
     let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
     let converter = RowConverter::new(fields).map_err(broken)?;
     let keys = converter.convert_columns(&columns).map_err(broken)?;
-    for ((key, seq), op) in keys.iter().zip(seqs(rows)?.values()).zip(ops(rows)?.iter()) {
+    let versions = versions(table, rows)?;
+    for (row, ((key, seq), op)) in keys.iter().zip(seqs(rows)?.values()).zip(ops(rows)?.iter()).enumerate() {
         let digest = Sha256::digest(key.as_ref());
         let hash: KeyHash = digest[..16].try_into().expect("a SHA-256 has 32 bytes");
-        each(hash, *seq as u64, op);
+        let version = versions.as_ref().map_or(0, |v| if v.is_null(row) { i64::MIN } else { v.value(row) });
+        each(hash, (version, *seq as u64), op);
     }
     Ok(())
+}
+
+/// The table's version column as whole numbers, if it has one.
+fn versions(table: &Table, rows: &RecordBatch) -> Result<Option<Int64Array>> {
+    let Some(name) = table.version else { return Ok(None) };
+    let plain = cast(column(rows, name)?, &DataType::Int64);
+    let plain = plain.map_err(|e| Error::unavailable("read the versions of a batch", e))?;
+    Ok(Some(plain.as_primitive::<Int64Type>().clone()))
 }
 
 /// Takes in the marks among `rows`.
@@ -319,14 +333,20 @@ impl Visible {
         let rule = match base {
             Base::Every => Rule::Every,
             Base::Keyed(base) => {
-                let mut newest: HashMap<KeyHash, (u64, bool)> = HashMap::new();
+                let mut newest: HashMap<KeyHash, (Age, bool)> = HashMap::new();
                 for rows in &tail {
-                    for_each_key(table, rows, |key, seq, op| {
-                        newest.insert(key, (seq, op == Some(OP_DELETE)));
+                    for_each_key(table, rows, |key, age, op| {
+                        let flushed = base.newest.get(&key).map_or((i64::MIN, 0), |(age, _)| *age);
+                        let entry = newest.entry(key).or_insert((flushed, true));
+                        if age >= entry.0 {
+                            *entry = (age, op == Some(OP_DELETE));
+                        }
                     })?;
                 }
-                let dead = newest.keys().filter_map(|k| base.newest.get(k)).map(|(seq, _)| *seq).collect();
-                let fresh = newest.values().filter(|(_, delete)| !delete).map(|(seq, _)| *seq).collect();
+                // A key whose flushed row is newer than every row in the tail keeps it.
+                newest.retain(|key, (age, _)| base.newest.get(key).is_none_or(|(flushed, _)| *age > *flushed));
+                let dead = newest.keys().filter_map(|k| base.newest.get(k)).map(|((_, seq), _)| *seq).collect();
+                let fresh = newest.values().filter(|(_, delete)| !delete).map(|((_, seq), _)| *seq).collect();
                 Rule::Keyed { base, dead, fresh }
             }
             Base::Sets(marks) => {

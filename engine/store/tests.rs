@@ -39,6 +39,21 @@ static THING: Table = Table {
         ],
     )
 };
+static TOLD: Table = Table {
+    key: &["name"],
+    version: Some("rev"),
+    time: "ingested_at",
+    ..Table::new(
+        "told",
+        "Things that are told of out of order.",
+        &[
+            Column::new("tenant", Type::Name, "Tenant.").required(),
+            Column::new("name", Type::Text, "Name.").required(),
+            Column::new("rev", Type::Int, "Revision."),
+            Column::new("phase", Type::Name, "Phase."),
+        ],
+    )
+};
 static BILL: Table = Table {
     set: Some("month"),
     time: "day",
@@ -60,7 +75,7 @@ async fn open(dir: &Path) -> Arc<Store> {
 }
 
 async fn open_at(dir: &Path, clock: Arc<dyn Clock>) -> Arc<Store> {
-    let tables = vec![&EVENT, &THING, &BILL, &crate::reject::REJECT, &QUERY_LOG];
+    let tables = vec![&EVENT, &THING, &TOLD, &BILL, &crate::reject::REJECT, &QUERY_LOG];
     let catalogue =
         Catalogue { tables, views: vec![&BIG], state_tables: vec![&crate::state::LEASE], ..Catalogue::default() };
     let mut settings = Settings::new(dir);
@@ -243,6 +258,46 @@ async fn the_newest_row_of_a_key_wins_in_every_life() {
         },
     )
     .await;
+}
+
+fn told(name: &str, rev: Option<i64>, phase: Option<&str>) -> Frame {
+    let mut rows = Rows::new(&TOLD);
+    rows.set("tenant", "a").set("name", name).set("rev", rev).set("phase", phase);
+    if phase.is_some() { rows.end_row().unwrap() } else { rows.end_delete().unwrap() }
+    let mut frame = Frame::new("test");
+    frame.push_rows(&mut rows);
+    frame
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_telling_sets_nothing_back() {
+    // Flushed after so many of the tellings: what is decided among flushed rows, in the tail and across is one.
+    for flush_after in 0..=9 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await;
+        let tellings = [
+            ("x", Some(2), Some("second")),
+            ("x", Some(1), Some("first")),
+            ("x", None, Some("unknown")),
+            ("y", Some(5), None),
+            ("y", Some(4), Some("late")),
+            ("z", Some(1), Some("one")),
+            ("z", Some(3), Some("three")),
+            ("z", Some(3), Some("three again")),
+            ("z", Some(2), None),
+        ];
+        for (i, (name, rev, phase)) in tellings.into_iter().enumerate() {
+            if i == flush_after {
+                store.flush().await.unwrap();
+            }
+            store.append(told(name, rev, phase)).await.unwrap();
+        }
+        let now = "SELECT name, phase FROM told ORDER BY name";
+        assert_eq!(ask(&store, now).await, "x second; z three again", "flushed after {flush_after}");
+        store.close().await.unwrap();
+        let store = open(dir.path()).await;
+        assert_eq!(ask(&store, now).await, "x second; z three again", "opened again, flushed after {flush_after}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
