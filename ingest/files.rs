@@ -279,7 +279,7 @@ mod tests {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
         for (source, folder, files, counts) in [
             (&crate::kubernetes::Kubernetes as &dyn crate::Source, "k8s", 14, [("k8s_node", 7), ("k8s_event", 17)]),
-            (&crate::ado::Ado, "ado", 19, [("ado_event", 19), ("ado_push", 1)]),
+            (&crate::ado::Ado, "ado", 42, [("ado_event", 42), ("ado_stage", 1)]),
         ] {
             let path = fixtures.join(folder);
             let read = || source.ingest_path(&store, &scope, &path, &options, &crate::sources::Silent);

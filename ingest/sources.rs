@@ -122,5 +122,12 @@ pub fn tables() -> Vec<&'static Table> {
 
 /// Every view that ingest declares.
 pub fn views() -> Vec<&'static engine::View> {
-    [crate::kubernetes::VIEWS, crate::supply_chain::views::VIEWS, crate::documents::views::VIEWS, crate::price::VIEWS].concat()
+    [
+        crate::kubernetes::VIEWS,
+        crate::ado::delivery::VIEWS,
+        crate::supply_chain::views::VIEWS,
+        crate::documents::views::VIEWS,
+        crate::price::VIEWS,
+    ]
+    .concat()
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod ado;
 mod codeowners;
 mod completions;
 mod cost;
@@ -85,6 +86,9 @@ enum Command {
     /// Try the redaction of personal data and secrets on a text or on stored rows.
     #[command(subcommand)]
     Redact(redact::Redact),
+    /// Register the service hooks of an Azure DevOps organization.
+    #[command(subcommand)]
+    Ado(ado::Ado),
     /// Make, list and end API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -132,6 +136,7 @@ impl Command {
             Command::Price(price) => price.run().await,
             Command::Tables(tables) => tables.run().await,
             Command::Redact(redact) => redact.run().await,
+            Command::Ado(ado) => ado.run().await,
             Command::Key(key) => key.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Version => print::text(&format!("stellwerk {}\n", env!("CARGO_PKG_VERSION"))),

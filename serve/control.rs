@@ -1,6 +1,7 @@
 //! The control socket: the door of the operator who owns the data directory. The kernel names the peer, so it needs no
 //! key: another user's process is refused even where the file's mode would let it in.
 
+pub mod ado;
 pub mod ingest;
 pub mod keys;
 pub mod place;
@@ -21,6 +22,7 @@ use crate::http::listen::Doors;
 /// Routes that only the control socket has.
 fn routes(house: &Arc<House>) -> Router {
     Router::new()
+        .route("/control/ado", post(ado::read))
         .route("/control/ingest", post(ingest::ingest))
         .route("/control/policy/audit", post(policy::audit))
         .route("/control/keys", post(keys::create).get(keys::list))

@@ -10,6 +10,7 @@ use engine::sql::session::from_datafusion;
 use engine::{Error, Kind, Limits, Question, Result, Scope, Store};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use ingest::ado::live::{Live, Outcome, Watch, Wish};
 use ingest::{FileOptions, Progress, Source, Summary};
 use ledger::directory::Directory;
 use ledger::policy::{AuditReport, PolicySet};
@@ -106,6 +107,12 @@ impl House {
         let all = || Scope::platform("operator");
         let scope = wish.tenant.as_deref().map_or_else(all, |tenant| Scope::tenant(tenant, "operator"));
         ledger::policy::audit(&self.store, &scope, Arc::new(set), &wish.options).await
+    }
+
+    /// Reads an Azure DevOps organization.
+    pub async fn read_ado(&self, wish: &Wish, watch: &dyn Watch) -> Result<Outcome> {
+        let live = Live::open(Arc::clone(&self.store), &Scope::platform("operator"), wish.clone())?;
+        live.run(watch).await
     }
 
     /// Makes a key: the platform's, or a tenant's.

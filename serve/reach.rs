@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::{Kind, Question, Result, Settings};
+use ingest::ado::live::{Outcome, Watch, Wish};
 use ingest::{FileOptions, Progress, Summary};
 use ledger::policy::{AuditOptions, AuditReport};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub trait Reach: Send + Sync {
     async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary>;
     /// Holds the stored objects against a folder of policies.
     async fn audit(&self, wish: &AuditWish) -> Result<AuditReport>;
+    /// Reads an Azure DevOps organization.
+    async fn read_ado(&self, wish: &Wish, watch: &dyn Watch) -> Result<Outcome>;
     /// The SQL reference, with row counts if asked for.
     async fn reference(&self, rows: bool) -> Result<Reference>;
     /// Makes a key.

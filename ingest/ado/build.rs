@@ -4,22 +4,22 @@ use engine::{Column, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
 
 use super::cells::{Identity, identity, int, member, path, text, time};
-use super::event::Event;
+use super::origin::{ORGANIZATION, Origin, PROJECT, PROJECT_ID, TENANT, VERSION};
 use crate::json::Reason;
 
 /// Builds and runs.
 pub static ADO_BUILD: Table = Table {
     key: &["organization", "id"],
+    version: Some("version"),
     time: "ingested_at",
     ..Table::new(
         "ado_build",
-        "The last state of every build and pipeline run that a service hook told of.",
+        "The last state of every build and pipeline run that was told of.",
         &[
-            Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
-                .required(),
-            Column::new("project_id", Type::Text, "Id of the project."),
-            Column::new("project", Type::Name, "Name of the project."),
+            TENANT,
+            ORGANIZATION,
+            PROJECT_ID,
+            PROJECT,
             Column::new("id", Type::Int, "Number of the build or run.").required(),
             Column::new("build_number", Type::Text, "Name of the build or run (`20150407.1`)."),
             Column::new("definition_id", Type::Int, "Number of the definition or pipeline."),
@@ -38,60 +38,74 @@ pub static ADO_BUILD: Table = Table {
             Column::new("source_branch", Type::Text, "Branch that was built."),
             Column::new("source_version", Type::Text, "Commit that was built."),
             Column::new("repository_id", Type::Text, "Id of the repository."),
-            Column::new("repository", Type::Name, "Name of the repository."),
+            Column::new("repository", Type::Name, "Name of the repository when it was told of."),
             Column::new("requested_for", Type::Text, "Display name of who it ran for.").personal(),
             Column::new("requested_for_unique_name", Type::Text, "Unique name of who it ran for."),
             Column::new("url", Type::Text, "REST address."),
+            Column::new("tags", Type::Json, "Tags."),
+            Column::new("queue", Type::Name, "Queue that it waited in."),
+            Column::new("is_deleted", Type::Bool, "Deleted; the source keeps a while what it was."),
+            VERSION,
         ],
     )
 };
 
-/// Adds the build of a `build.complete` event, if it carries one.
-pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Reason> {
-    let build = event.resource;
+/// How far behind any telling of the build itself its run's stands: a run tells less, so that it shows only until then.
+const RUN_TELLS_LESS: i64 = 1 << 60;
+
+/// Adds the build, if it is carried.
+pub fn write(origin: &Origin, resource: &Value, rows: &mut Rows) -> Result<(), Reason> {
+    let build = resource;
     let instant = |name: &str| member(build, name).and_then(time);
-    let (Some(id), Some(status)) = (path(build, &["id"]).and_then(int), event.text(&["status"])) else { return Ok(()) };
+    let (Some(id), Some(status)) = (path(build, &["id"]).and_then(int), path(resource, &["status"]).and_then(text))
+    else {
+        return Ok(());
+    };
     let (start, finish) = (instant("startTime"), instant("finishTime"));
     // Resource version 1.0 says the result where later ones say the status.
-    let (status, result) = match event.text(&["result"]) {
+    let (status, result) = match path(resource, &["result"]).and_then(text) {
         Some(result) => (status, Some(result)),
         None if finish.is_some() => ("completed".to_owned(), Some(status)),
         None => (status, None),
     };
-    let (branch, version) = source(event);
+    let (branch, version) = source(resource);
     let who = requested_for(build);
-    event.set(tenant, rows);
+    origin.set(rows);
     rows.set("id", id)
-        .set("build_number", event.text(&["buildNumber"]))
+        .set("build_number", path(resource, &["buildNumber"]).and_then(text))
         .set("definition_id", path(build, &["definition", "id"]).and_then(int))
-        .set("definition", event.text(&["definition", "name"]))
+        .set("definition", path(resource, &["definition", "name"]).and_then(text))
         .set("status", status)
         .set("result", result)
-        .set("reason", event.text(&["reason"]))
+        .set("reason", path(resource, &["reason"]).and_then(text))
         .set("queue_time", instant("queueTime").map(Cell::Time))
         .set("start_time", start.map(Cell::Time))
         .set("finish_time", finish.map(Cell::Time))
         .set("duration_ms", duration_ms(start, finish))
         .set("source_branch", branch)
         .set("source_version", version)
-        .set("repository_id", event.text(&["repository", "id"]))
-        .set("repository", event.text(&["repository", "name"]))
+        .set("repository_id", path(resource, &["repository", "id"]).and_then(text))
+        .set("repository", path(resource, &["repository", "name"]).and_then(text))
         .set("requested_for", who.display_name)
         .set("requested_for_unique_name", who.unique_name)
-        .set("url", event.text(&["url"]));
+        .set("url", path(resource, &["url"]).and_then(text))
+        .set("tags", member(build, "tags").map(Value::to_string))
+        .set("queue", path(build, &["queue", "name"]).and_then(text))
+        .set("is_deleted", member(build, "deleted").and_then(Value::as_bool))
+        .set("version", origin.version);
     rows.end_row().map_err(|e| e.to_string())
 }
 
 /// Adds the run of a `run-state-changed` event, if it carries one.
-pub fn write_run(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Reason> {
-    let Some(run) = member(event.resource, "run") else { return Ok(()) };
+pub fn write_run(origin: &Origin, resource: &Value, rows: &mut Rows) -> Result<(), Reason> {
+    let Some(run) = member(resource, "run") else { return Ok(()) };
     let word = |names: &[&str]| path(run, names).and_then(text);
     let instant = |name: &str| member(run, name).and_then(time);
     let (Some(id), Some(state)) = (run_id(run), word(&["state"])) else { return Ok(()) };
     let (queue, finish) = (instant("createdDate"), instant("finishedDate"));
     let code = path(run, &["resources", "repositories", "self"]).unwrap_or(&Value::Null);
     let of_code = |names: &[&str]| path(code, names).and_then(text);
-    event.set(tenant, rows);
+    origin.set(rows);
     rows.set("id", id)
         .set("build_number", word(&["name"]))
         .set("definition_id", path(run, &["pipeline", "id"]).and_then(int))
@@ -105,22 +119,26 @@ pub fn write_run(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(),
         .set("source_version", of_code(&["version"]))
         .set("repository_id", of_code(&["repository", "id"]))
         .set("repository", of_code(&["repository", "fullName"]))
-        .set("url", word(&["url"]).or_else(|| word(&["_links", "self", "href"])));
+        .set("url", word(&["url"]).or_else(|| word(&["_links", "self", "href"])))
+        .set("version", origin.version.map(|version| version - RUN_TELLS_LESS));
     rows.end_row().map_err(|e| e.to_string())
 }
 
 /// A run's number stands in it, or only in its addresses.
-fn run_id(run: &Value) -> Option<i64> {
+pub fn run_id(run: &Value) -> Option<i64> {
     let in_url = |names: &[&str]| path(run, names).and_then(Value::as_str)?.rsplit('/').next()?.parse().ok();
     member(run, "id").and_then(int).or_else(|| in_url(&["url"])).or_else(|| in_url(&["_links", "self", "href"]))
 }
 
 /// Branch and commit; older builds write both as `LG:refs/heads/main:600c52d…`.
-fn source(event: &Event<'_>) -> (Option<String>, Option<String>) {
-    let old = event.text(&["sourceGetVersion"]);
+fn source(resource: &Value) -> (Option<String>, Option<String>) {
+    let old = path(resource, &["sourceGetVersion"]).and_then(text);
     let old = old.as_deref().and_then(|v| v.split_once(':')?.1.rsplit_once(':'));
     let (branch, version) = old.map_or((None, None), |(b, v)| (Some(b.to_owned()), Some(v.to_owned())));
-    (event.text(&["sourceBranch"]).or(branch), event.text(&["sourceVersion"]).or(version))
+    (
+        path(resource, &["sourceBranch"]).and_then(text).or(branch),
+        path(resource, &["sourceVersion"]).and_then(text).or(version),
+    )
 }
 
 fn requested_for(build: &Value) -> Identity {
@@ -128,6 +146,7 @@ fn requested_for(build: &Value) -> Identity {
     member(build, "requestedFor").or_else(request).map(identity).unwrap_or_default()
 }
 
-fn duration_ms(from: Option<i64>, to: Option<i64>) -> Option<i64> {
+/// From one to the other, if both are known and in order.
+pub fn duration_ms(from: Option<i64>, to: Option<i64>) -> Option<i64> {
     Some(to?.checked_sub(from?)? / 1_000).filter(|ms| *ms >= 0)
 }

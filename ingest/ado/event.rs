@@ -4,6 +4,8 @@ use engine::{Column, Index, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
 
 use super::cells::{Identity, identity, int, member, organization, path, text, time};
+use super::origin::Origin;
+use super::shape::without_secrets;
 use crate::json::Reason;
 
 /// Events of service hooks.
@@ -88,12 +90,15 @@ impl<'a> Event<'a> {
         path(self.resource, names).and_then(text)
     }
 
-    /// The columns that every Azure DevOps table has.
-    pub fn set(&self, tenant: &str, rows: &mut Rows) {
-        rows.set("tenant", tenant)
-            .set("organization", self.organization.as_str())
-            .set("project_id", self.project_id.clone())
-            .set("project", self.project.clone());
+    /// Where its resource was told of.
+    pub fn origin(&self, tenant: &str) -> Origin {
+        Origin {
+            tenant: tenant.to_owned(),
+            organization: self.organization.clone(),
+            project_id: self.project_id.clone(),
+            project: self.project.clone(),
+            version: path(self.body, &["createdDate"]).and_then(time),
+        }
     }
 
     /// Adds the event's row.
@@ -102,7 +107,7 @@ impl<'a> Event<'a> {
         let message = |name: &str| word(&[name, "text"]).or_else(|| word(&[name]));
         let (resource_type, resource_id) = self.subject();
         let actor = self.actor();
-        self.set(tenant, rows);
+        self.origin(tenant).set(rows);
         rows.set("delivery", delivery)
             .set("event_type", self.event_type.as_str())
             .set("publisher_id", word(&["publisherId"]))
@@ -120,8 +125,8 @@ impl<'a> Event<'a> {
             .set("message", message("message"))
             .set("detailed_message", message("detailedMessage"))
             .set("created_date", path(self.body, &["createdDate"]).and_then(time).map(Cell::Time))
-            .set("resource", (!self.resource.is_null()).then(|| self.resource.to_string()))
-            .set("body", self.body.to_string());
+            .set("resource", (!self.resource.is_null()).then(|| without_secrets(self.resource).to_string()))
+            .set("body", without_secrets(self.body).to_string());
         rows.end_row().map_err(|e| e.to_string())
     }
 

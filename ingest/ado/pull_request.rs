@@ -4,24 +4,24 @@ use engine::{Column, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
 
 use super::cells::{identity, int, member, path, text, time};
-use super::event::Event;
+use super::origin::{ORGANIZATION, Origin, PROJECT, PROJECT_ID, TENANT, VERSION};
 use crate::json::Reason;
 
 /// Pull requests.
 pub static ADO_PULL_REQUEST: Table = Table {
     key: &["organization", "repository_id", "pull_request_id"],
+    version: Some("version"),
     time: "ingested_at",
     ..Table::new(
         "ado_pull_request",
-        "The last state of every pull request that a service hook told of; a comment tells it, too.",
+        "The last state of every pull request that was told of; a comment tells it, too.",
         &[
-            Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
-                .required(),
-            Column::new("project_id", Type::Text, "Id of the project."),
-            Column::new("project", Type::Name, "Name of the project."),
+            TENANT,
+            ORGANIZATION,
+            PROJECT_ID,
+            PROJECT,
             Column::new("repository_id", Type::Text, "Id of the repository.").required(),
-            Column::new("repository", Type::Name, "Name of the repository."),
+            Column::new("repository", Type::Name, "Name of the repository when it was told of."),
             Column::new("pull_request_id", Type::Int, "Number of the pull request.").required(),
             Column::new("title", Type::Text, "Title."),
             Column::new("description", Type::Text, "Description."),
@@ -45,13 +45,15 @@ pub static ADO_PULL_REQUEST: Table = Table {
                 "Reviewers with their votes: 10 approved, 5 with suggestions, 0 none, -5 waits, -10 rejected.",
             ),
             Column::new("url", Type::Text, "REST address."),
+            Column::new("completed_by", Type::Text, "Display name of who completed or abandoned it."),
+            VERSION,
         ],
     )
 };
 
 /// Adds the pull request's state, if the event carries it.
-pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Reason> {
-    let pull = member(event.resource, "pullRequest").unwrap_or(event.resource);
+pub fn write(origin: &Origin, resource: &Value, rows: &mut Rows) -> Result<(), Reason> {
+    let pull = member(resource, "pullRequest").unwrap_or(resource);
     let word = |names: &[&str]| path(pull, names).and_then(text);
     let (Some(id), Some(repository), Some(status)) =
         (path(pull, &["pullRequestId"]).and_then(int), word(&["repository", "id"]), word(&["status"]))
@@ -68,7 +70,7 @@ pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Rea
         i64::try_from(votes.filter(|vote| counted(*vote)).count()).unwrap_or(i64::MAX)
     };
     let author = member(pull, "createdBy").map(identity).unwrap_or_default();
-    event.set(tenant, rows);
+    origin.set(rows);
     rows.set("repository_id", repository)
         .set("repository", word(&["repository", "name"]))
         .set("pull_request_id", id)
@@ -89,6 +91,8 @@ pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Rea
         .set("last_merge_source_commit", word(&["lastMergeSourceCommit", "commitId"]))
         .set("last_merge_target_commit", word(&["lastMergeTargetCommit", "commitId"]))
         .set("reviewers", member(pull, "reviewers").map(Value::to_string))
-        .set("url", word(&["url"]));
+        .set("url", word(&["url"]))
+        .set("completed_by", member(pull, "closedBy").map(identity).unwrap_or_default().display_name)
+        .set("version", origin.version);
     rows.end_row().map_err(|e| e.to_string())
 }

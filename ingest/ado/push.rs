@@ -4,24 +4,24 @@ use engine::{Column, Rows, Table, Type, Value as Cell};
 use serde_json::Value;
 
 use super::cells::{identity, int, member, path, text, time};
-use super::event::Event;
+use super::origin::{ORGANIZATION, Origin, PROJECT, PROJECT_ID, TENANT, VERSION};
 use crate::json::Reason;
 
 /// Pushes.
 pub static ADO_PUSH: Table = Table {
     key: &["organization", "repository_id", "push_id"],
+    version: Some("version"),
     time: "push_date",
     ..Table::new(
         "ado_push",
         "Pushes to Azure Repos.",
         &[
-            Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
-                .required(),
-            Column::new("project_id", Type::Text, "Id of the project."),
-            Column::new("project", Type::Name, "Name of the project."),
+            TENANT,
+            ORGANIZATION,
+            PROJECT_ID,
+            PROJECT,
             Column::new("repository_id", Type::Text, "Id of the repository.").required(),
-            Column::new("repository", Type::Name, "Name of the repository."),
+            Column::new("repository", Type::Name, "Name of the repository when it was told of."),
             Column::new("push_id", Type::Int, "Number of the push.").required(),
             Column::new("pushed_by", Type::Text, "Display name of who pushed.").personal(),
             Column::new("pushed_by_unique_name", Type::Text, "Unique name of who pushed."),
@@ -33,14 +33,16 @@ pub static ADO_PUSH: Table = Table {
             Column::new("ref_updates", Type::Json, "All refs that moved."),
             Column::new("commits", Type::Json, "The commits that the event lists."),
             Column::new("url", Type::Text, "REST address."),
+            VERSION,
         ],
     )
 };
 
 /// Adds the push, if the event carries it.
-pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Reason> {
-    let push = event.resource;
-    let (Some(id), Some(repository)) = (path(push, &["pushId"]).and_then(int), event.text(&["repository", "id"]))
+pub fn write(origin: &Origin, resource: &Value, rows: &mut Rows) -> Result<(), Reason> {
+    let push = resource;
+    let (Some(id), Some(repository)) =
+        (path(push, &["pushId"]).and_then(int), path(resource, &["repository", "id"]).and_then(text))
     else {
         return Ok(());
     };
@@ -52,9 +54,9 @@ pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Rea
     let (refs, commits) = (list("refUpdates")?, list("commits")?);
     let moved = |name: &str| refs.first().and_then(|r| member(r, name)).and_then(text);
     let who = member(push, "pushedBy").map(identity).unwrap_or_default();
-    event.set(tenant, rows);
+    origin.set(rows);
     rows.set("repository_id", repository)
-        .set("repository", event.text(&["repository", "name"]))
+        .set("repository", path(resource, &["repository", "name"]).and_then(text))
         .set("push_id", id)
         .set("pushed_by", who.display_name)
         .set("pushed_by_unique_name", who.unique_name)
@@ -65,6 +67,7 @@ pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Rea
         .set("commit_count", i64::try_from(commits.len()).unwrap_or(i64::MAX))
         .set("ref_updates", member(push, "refUpdates").map(Value::to_string))
         .set("commits", member(push, "commits").map(Value::to_string))
-        .set("url", event.text(&["url"]));
+        .set("url", path(resource, &["url"]).and_then(text))
+        .set("version", origin.version);
     rows.end_row().map_err(|e| e.to_string())
 }

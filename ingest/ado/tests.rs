@@ -124,6 +124,127 @@ fn pull_requests_pushes_and_builds() {
 }
 
 #[test]
+fn every_event_reaches_its_own_table() {
+    for (name, table, expected) in [
+        ("agentqueue.created", &ADO_AGENT_QUEUE, json!({"id": 1, "name": "Sample pool"})),
+        ("agentqueue.updated", &ADO_AGENT_QUEUE, json!({"id": 1})),
+        ("elasticagentpool.resized", &ADO_ELASTIC_POOL, json!({"pool_id": 1, "previous_size": 1, "desired_size": 5})),
+        (
+            "git.repo.created",
+            &ADO_REPOSITORY,
+            json!({"name": "Fabrikam-Fiber-Git", "size_bytes": 728, "default_branch": "refs/heads/main", "is_disabled": false}),
+        ),
+        ("git.repo.deleted", &ADO_REPOSITORY, json!({"id": "c2c2c2c2-dddd-eeee-ffff-a3a3a3a3a3a3"})),
+        (
+            "git.repo.forked",
+            &ADO_REPOSITORY,
+            json!({"name": "Forked-Fiber-Git", "parent_repository_id": "c2c2c2c2-dddd-eeee-ffff-a3a3a3a3a3a3",
+            "project": "Another-Great-Project", "is_fork": true}),
+        ),
+        ("git.repo.renamed", &ADO_REPOSITORY, json!({"name": "Fabrikam-Fiber-Git", "project": "Contoso"})),
+        ("git.repo.statuschanged", &ADO_REPOSITORY, json!({"is_disabled": false})),
+        (
+            "manualintervention.pending",
+            &ADO_MANUAL_INTERVENTION,
+            json!({"status": "pending", "project": "project-name"}),
+        ),
+        ("message.posted", &ADO_MESSAGE, json!({"content": "Hello", "posted_by": "Jamal Hartnett"})),
+        (
+            "ms.vss-alerts.alert-created-event",
+            &ADO_ALERT,
+            json!({"alert_id": 1, "severity": "critical", "tool": "codeql", "rule": "codeql rule", "dismissal_type": "fixed"}),
+        ),
+        (
+            "ms.vss-code.git-pullrequest-comment-event",
+            &ADO_PULL_REQUEST_COMMENT,
+            json!({"pull_request_id": 1, "id": 2, "parent_comment_id": 1, "content": "This is my comment.",
+            "author_unique_name": "fabrikamfiber4@hotmail.com"}),
+        ),
+        ("ms.vss-endpoint.endpoint-created", &ADO_SERVICE_ENDPOINT, json!({"name": "Sample service connection"})),
+        (
+            "ms.vss-pipelinechecks-events.approval-pending",
+            &ADO_APPROVAL,
+            json!({"status": "pending", "min_required_approvers": 2, "instructions": "Instructions"}),
+        ),
+        (
+            "ms.vss-pipelinechecks-events.approval-completed",
+            &ADO_APPROVAL_STEP,
+            json!({"status": "approved", "comment": "Sample comment", "approver_id": "d3d3d3d3-eeee-ffff-aaaa-b4b4b4b4b4b4"}),
+        ),
+        (
+            "ms.vss-pipelinechecks-events.check-updated-event",
+            &ADO_CHECK,
+            json!({"id": 1, "resource_type": "queue", "resource_id": "1"}),
+        ),
+        (
+            "ms.vss-pipelines.run-state-changed-event",
+            &ADO_RUN,
+            json!({"id": 11, "pipeline": "Pipeline-Name", "state": "completed", "duration_ms": 660_000}),
+        ),
+        (
+            "ms.vss-pipelines.stage-state-changed-event",
+            &ADO_STAGE,
+            json!({"run_id": 2, "name": "__default", "result": "succeeded", "pipeline": "TEST-CI"}),
+        ),
+        (
+            "ms.vss-pipelines.job-state-changed-event",
+            &ADO_JOB,
+            json!({"run_id": 2, "stage_id": "e4e4e4e4-ffff-aaaa-bbbb-c5c5c5c5c5c5", "duration_ms": 0}),
+        ),
+        (
+            "ms.vss-release.deployment-approval-completed-event",
+            &ADO_RELEASE_APPROVAL,
+            json!({"approval_type": "preDeploy", "status": "approved", "approved_by": "Chuck Reinhart", "release_id": 1}),
+        ),
+        (
+            "ms.vss-release.deployment-started-event",
+            &ADO_RELEASE_ENVIRONMENT,
+            json!({"name": "Dev", "status": "queued", "release_id": 5, "id": 5}),
+        ),
+        (
+            "ms.vss-release.release-created-event",
+            &ADO_RELEASE,
+            json!({"id": 4, "definition": "Fabrikam.CD", "status": "active"}),
+        ),
+        ("ms.vss-release.release-abandoned-event", &ADO_RELEASE, json!({"status": "abandoned"})),
+        ("tfvc.checkin", &ADO_CHANGESET, json!({"changeset_id": 18, "checked_in_by": "Normal Paulk"})),
+        ("workitem.commented", &ADO_WORK_ITEM_COMMENT, json!({"work_item_id": 5, "comment_id": "rev:4"})),
+        ("workitem.updated", &ADO_WORK_ITEM_REVISION, json!({"work_item_id": 5, "rev": 2, "state": "Approved"})),
+        (
+            "git.push",
+            &ADO_COMMIT,
+            json!({"commit_id": "33b55f7cb7e7e245323987634f960cf4a6e6bc74", "push_id": 14, "author_name": "Jamal Hartnett"}),
+        ),
+        (
+            "git.push",
+            &ADO_REF,
+            json!({"name": "refs/heads/master", "object_id": "33b55f7cb7e7e245323987634f960cf4a6e6bc74"}),
+        ),
+        (
+            "git.pullrequest.merged",
+            &ADO_PULL_REQUEST_VOTE,
+            json!({"reviewer_id": "2ea2d095-48f9-4cd6-9966-62f6f574096c", "vote": 0}),
+        ),
+    ] {
+        let found = rows(&parsed(name), table);
+        assert!(!found.is_empty(), "{name} reaches no row of {}", table.name);
+        check(&found[0], expected);
+    }
+}
+
+#[test]
+fn shapes_read_columns_that_exist() {
+    for shape in SHAPES {
+        for (column, _) in shape.paths {
+            assert!(shape.table.position(column).is_some(), "{} declares no column {column}", shape.table.name);
+        }
+        for key in shape.table.key {
+            assert!(shape.table.position(key).is_some(), "{} declares no key {key}", shape.table.name);
+        }
+    }
+}
+
+#[test]
 fn envelopes_of_every_spelling() {
     let pascal = json!({"SubscriptionId": "s", "NotificationId": 4, "Id": "e", "EventType": "workitem.updated", "PublisherId": "tfs",
         "Message": null, "DetailedMessage": {"Text": "long"}, "ResourceVersion": "3.1-preview.3", "CreatedDate": "2020-01-07T13:16:12Z",

@@ -4,21 +4,21 @@ use engine::{Column, Rows, Table, Type, Value as Cell};
 use serde_json::{Map, Value};
 
 use super::cells::{float, identity, int, member, path, text, time};
-use super::event::Event;
+use super::origin::{ORGANIZATION, Origin, PROJECT_ID, TENANT};
 use crate::json::Reason;
 
 /// Work items.
 pub static ADO_WORK_ITEM: Table = Table {
     key: &["organization", "id"],
+    version: Some("rev"),
     time: "ingested_at",
     ..Table::new(
         "ado_work_item",
-        "The last state of every work item that a service hook told of. A deleted one stays, marked, as it stays in the recycle bin; restoring it takes the mark away.",
+        "The last revision of every work item. A deleted one stays, marked, as it stays in the recycle bin; restoring it takes the mark away.",
         &[
-            Column::new("tenant", Type::Name, "Tenant whose credential sent the event.").required(),
-            Column::new("organization", Type::Name, "Organization's name from its URLs, else the collection's id.")
-                .required(),
-            Column::new("project_id", Type::Text, "Id of the project."),
+            TENANT,
+            ORGANIZATION,
+            PROJECT_ID,
             Column::new("project", Type::Name, "Name of the project (`System.TeamProject`)."),
             Column::new("id", Type::Int, "Number of the work item.").required(),
             Column::new("rev", Type::Int, "Revision that this state is."),
@@ -49,40 +49,71 @@ pub static ADO_WORK_ITEM: Table = Table {
     )
 };
 
+/// How a resource tells of a work item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// As it is.
+    State,
+    /// As a revision, with what changed.
+    Update,
+    /// As it went to the recycle bin.
+    Deleted,
+}
+
+/// The work item's number. In an update `id` is the update's; the work item's own stands beside it or in the revision.
+pub fn number(resource: &Value, telling: Telling) -> Option<i64> {
+    let ids: &[&[&str]] = match telling {
+        Telling::Update => &[&["revision", "id"], &["workItemId"]],
+        Telling::State | Telling::Deleted => &[&["id"], &["workItemId"]],
+    };
+    ids.iter().filter_map(|names| path(resource, names).and_then(int)).find(|id| *id > 0)
+}
+
+/// The number of the revision.
+pub fn revision(resource: &Value) -> Option<i64> {
+    path(resource, &["revision", "rev"]).or_else(|| member(resource, "rev")).and_then(int)
+}
+
+/// Adds the end of a work item of whose deletion little is told. It may be restored, with a later revision.
+fn forget(origin: &Origin, id: i64, rev: Option<i64>, rows: &mut Rows) -> Result<(), Reason> {
+    rows.set("tenant", origin.tenant.as_str()).set("organization", origin.organization.as_str());
+    rows.set("id", id).set("rev", rev);
+    rows.end_delete().map_err(|e| e.to_string())
+}
+
 /// Adds the work item's state, if the event carries it: a subscription may ask for minimal resources.
-pub fn write(event: &Event<'_>, tenant: &str, rows: &mut Rows) -> Result<(), Reason> {
-    let resource = event.resource;
-    let deleted = event.event_type == "workitem.deleted";
-    // In an update `id` is the update's number; the work item's own stands beside it or in the revision.
-    let update = event.event_type == "workitem.updated";
-    let ids: &[&[&str]] = if update { &[&["revision", "id"], &["workItemId"]] } else { &[&["id"], &["workItemId"]] };
-    let id = ids.iter().filter_map(|names| path(resource, names).and_then(int)).find(|id| *id > 0);
+pub fn write(origin: &Origin, resource: &Value, telling: Telling, rows: &mut Rows) -> Result<(), Reason> {
+    let deleted = telling == Telling::Deleted;
+    let id = number(resource, telling);
     let fields = fields(resource)?;
     let Some(id) = id else {
         return if fields.is_empty() { Ok(()) } else { Err("the work item's number is missing".to_owned()) };
     };
     if !fields.contains_key("System.WorkItemType") {
         if deleted {
-            rows.set("tenant", tenant).set("organization", event.organization.as_str()).set("id", id);
-            return rows.end_delete().map_err(|e| e.to_string());
+            return forget(origin, id, revision(resource), rows);
         }
         return Ok(());
     }
-    event.set(tenant, rows);
+    origin.set(rows);
+    let named = fields.get("System.TeamProject").and_then(text);
+    rows.set("project", named.or_else(|| origin.project.clone()));
     set_fields(&fields, rows);
-    let rev = path(resource, &["revision", "rev"]).or_else(|| member(resource, "rev")).and_then(int);
     rows.set("id", id)
-        .set("rev", rev)
+        .set("rev", revision(resource))
         .set("parent", parent(resource, &fields))
         .set("is_deleted", deleted)
-        .set("url", event.text(&["revision", "url"]).or_else(|| event.text(&["url"])))
+        .set(
+            "url",
+            path(resource, &["revision", "url"]).and_then(text).or_else(|| path(resource, &["url"]).and_then(text)),
+        )
         .set("fields", Value::Object(fields).to_string());
     rows.end_row().map_err(|e| e.to_string())
 }
 
 /// The fields after the event. An update carries the revision and the changes; documented samples show the revision as
 /// it was before, so the changes are laid over it. A change without a new value empties its field.
-fn fields(resource: &Value) -> Result<Map<String, Value>, Reason> {
+pub fn fields(resource: &Value) -> Result<Map<String, Value>, Reason> {
     let object = |names: &[&str]| match path(resource, names) {
         None => Ok(None),
         Some(Value::Object(fields)) => Ok(Some(fields)),

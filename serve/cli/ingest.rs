@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::ingest::kubernetes::live::Wish as Clusters;
 use ::ingest::sources::SOURCES;
 use ::ingest::{FileOptions, Progress, Summary};
 use clap::Args;
@@ -27,6 +28,7 @@ Examples:
   stellwerk ingest sarif ./reports --target ghcr.io/acme/shop:1.4 --data ./data
   stellwerk ingest git https://github.com/acme/shop --ref main --data ./data
   stellwerk ingest otlp traces.json --tenant acme --data ./data --format json
+  stellwerk ingest ado --organization https://dev.azure.com/acme --auth pat:env:ADO_PAT --follow --data ./data
   stellwerk ingest k8s --kubeconfig ~/.kube/config --context prod --context test --follow --data ./data
 
 With --kubeconfig or --in-cluster, `k8s` lists whole clusters, page by page, and marks as gone what they no longer have;
@@ -42,7 +44,7 @@ pub struct Ingest {
     #[arg(value_parser = kinds())]
     kind: String,
     /// Files or folders; a repository's URL, too (git).
-    #[arg(required_unless_present_any = ["kubeconfig", "in_cluster"], conflicts_with_all = ["kubeconfig", "in_cluster"], value_name = "PATH")]
+    #[arg(required_unless_present_any = ["kubeconfig", "in_cluster", "organization"], conflicts_with_all = ["kubeconfig", "in_cluster", "organization"], value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Tenant of rows that name none.
     #[arg(long, value_name = "TENANT", env = "STELLWERK_TENANT")]
@@ -62,6 +64,14 @@ pub struct Ingest {
     /// How the summary is written.
     #[arg(long, value_enum, default_value = "text")]
     format: SummaryFormat,
+    /// The same as --format json.
+    #[arg(long)]
+    json: bool,
+    /// Stay after the first pass, and keep the tables equal to the clusters (k8s) or the organization (ado).
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    ado: super::ado::Organization,
     #[command(flatten)]
     live: Live,
     #[command(flatten)]
@@ -83,18 +93,37 @@ fn kinds() -> clap::builder::PossibleValuesParser {
 
 impl Ingest {
     /// Reads every path, the next one too where one is refused.
-    pub async fn run(self) -> Result<Exit> {
+    pub async fn run(mut self) -> Result<Exit> {
+        if self.json {
+            self.format = SummaryFormat::Json;
+        }
+        let wish = self.ado.wish(self.tenant.clone(), self.follow)?;
+        if wish.is_some() && self.kind != "ado" {
+            return Err(Error::invalid(format!(
+                "organizations are read by `ingest ado`, not by `ingest {}`",
+                self.kind
+            )));
+        }
+        let live = self.live.wish(&self.kind, self.follow && wish.is_none())?;
         let reach = reach(&self.place.settings(), true).await?;
         let done = tokio::select! {
-            done = self.read(reach.as_ref()) => done,
+            done = async {
+                match &wish {
+                    Some(wish) => super::ado::read(reach.as_ref(), wish, self.json()).await,
+                    None => self.read(reach.as_ref(), live).await,
+                }
+            } => done,
             _ = tokio::signal::ctrl_c() => Ok(Exit(Exit::INTERRUPTED)),
         };
         let closed = reach.close().await;
         done.and_then(|exit| closed.map(|()| exit))
     }
 
-    async fn read(&self, reach: &dyn Reach) -> Result<Exit> {
-        let live = self.live.wish(&self.kind)?;
+    fn json(&self) -> bool {
+        self.format == SummaryFormat::Json
+    }
+
+    async fn read(&self, reach: &dyn Reach, live: Option<(PathBuf, Clusters)>) -> Result<Exit> {
         let homes = live.iter().map(|(home, _)| home.clone());
         let paths: Vec<PathBuf> = self.paths.iter().cloned().chain(homes).collect();
         let options = FileOptions {

@@ -26,9 +26,6 @@ pub struct Live {
     /// Read the cluster that this process runs in, by its service account.
     #[arg(long)]
     in_cluster: bool,
-    /// Stay, and keep the tables equal to the clusters.
-    #[arg(long)]
-    follow: bool,
     /// Follow these resources, too: applications.argoproj.io, *.example.org, * for all. Repeat it for several.
     #[arg(long, value_name = "PLURAL.GROUP")]
     resource: Vec<String>,
@@ -51,12 +48,14 @@ pub struct Live {
 
 impl Live {
     /// The clusters' home and what is wanted of them, if clusters are meant.
-    pub fn wish(&self, kind: &str) -> Result<Option<(PathBuf, Wish)>> {
+    pub fn wish(&self, kind: &str, follow: bool) -> Result<Option<(PathBuf, Wish)>> {
         let home = match (&self.kubeconfig, self.in_cluster) {
             (_, true) => PathBuf::from(SERVICE_ACCOUNT),
             (Some(file), false) => file.clone(),
-            (None, false) if self.follow => {
-                return Err(Error::invalid("--follow needs a cluster: --kubeconfig FILE or --in-cluster"));
+            (None, false) if follow => {
+                return Err(Error::invalid(
+                    "--follow needs a cluster (--kubeconfig FILE, --in-cluster) or an organization (--organization URL)",
+                ));
             }
             (None, false) => return Ok(None),
         };
@@ -66,7 +65,7 @@ impl Live {
         let wish = Wish {
             contexts: self.context.clone(),
             in_cluster: self.in_cluster,
-            follow: self.follow,
+            follow,
             resources: self.resource.clone(),
             without: self.without.clone(),
             fields: self.field.clone(),

@@ -17,6 +17,9 @@ fn usage() {
         "sql --data d",
         "sql --data d --file q.sql --format parquet --output out.parquet --param 1 --param -2 --tenant t",
         "tables --data d cost_line --format markdown",
+        "ingest ado events.json --data d",
+        "ingest ado --organization https://dev.azure.com/acme --auth pat:env:PAT --project P --follow --data d",
+        "ado subscribe --organization https://dev.azure.com/acme --auth mi --to https://h/hooks/ado --key env:KEY --dry-run",
         "key create ci --tenant acme --data d",
         "completions bash",
         "version",
@@ -28,6 +31,8 @@ fn usage() {
         "serve --data d --listen nowhere",
         "ingest nothing x --data d",
         "sql --data d --format xml",
+        "ingest ado --data d",
+        "ingest ado --organization https://dev.azure.com/acme --data d",
         "serve --data d --flush-after soon",
         "sql a --file b --data d",
     ] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::{Limits, Question, Result, Scope};
+use ingest::ado::live::{Outcome, Watch, Wish};
 use ingest::{FileOptions, Progress, Summary};
 use ledger::policy::AuditReport;
 
@@ -40,6 +41,10 @@ impl Reach for Local {
 
     async fn audit(&self, wish: &AuditWish) -> Result<AuditReport> {
         self.house.audit(wish).await
+    }
+
+    async fn read_ado(&self, wish: &Wish, watch: &dyn Watch) -> Result<Outcome> {
+        self.house.read_ado(wish, watch).await
     }
 
     async fn reference(&self, rows: bool) -> Result<Reference> {

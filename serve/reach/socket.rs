@@ -13,6 +13,7 @@ use futures::StreamExt;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use ingest::ado::live::{self, Outcome, Watch};
 use ingest::{FileOptions, Progress, Summary};
 use ledger::policy::AuditReport;
 use serde::Serialize;
@@ -143,6 +144,27 @@ impl Reach for Socket {
 
     async fn audit(&self, wish: &AuditWish) -> Result<AuditReport> {
         self.call(Method::POST, "/control/policy/audit", Some(wish)).await
+    }
+
+    async fn read_ado(&self, wish: &live::Wish, watch: &dyn Watch) -> Result<Outcome> {
+        use crate::control::ado::Report;
+        let request = request(Method::POST, "/control/ado", serde_json::json!(wish).to_string());
+        let mut body = self.send(request).await?.into_body();
+        let mut waiting = Vec::new();
+        while let Some(frame) = body.frame().await.transpose().map_err(lost)? {
+            waiting.extend_from_slice(&frame.into_data().unwrap_or_default());
+            while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                match serde_json::from_slice(&line).map_err(lost)? {
+                    Report::Stream { name, project, count } => watch.stream(&name, project.as_deref(), count),
+                    Report::Pass(outcome) => watch.pass(&outcome),
+                    Report::Again(problem) => watch.failed(&problem.into_error()),
+                    Report::Done(outcome) => return Ok(outcome),
+                    Report::Failed(problem) => return Err(problem.into_error()),
+                }
+            }
+        }
+        Err(Error::new(Kind::Unavailable, "the running server stopped; reading again goes on where it was"))
     }
 
     async fn reference(&self, rows: bool) -> Result<Reference> {
