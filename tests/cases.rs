@@ -1,6 +1,8 @@
 //! Known answers: every suite found under a folder laid out like `shared/data`, run with the real binary. What is there
 //! is discovered, so cases that were held back run the same way. `make cases DATA=DIR`.
 
+mod ado_answers;
+mod ado_devlake;
 mod ado_events;
 mod api_lists;
 mod budget_reset;
@@ -57,6 +59,9 @@ const SUITES: &[(&str, Suite)] = &[
     ("cost/llm_budget_reset", budget_reset::run),
     ("cost/opencost", opencost::run),
     ("ado/service_hooks", ado_events::run),
+    ("ado/specs", ado_answers::examples),
+    ("ado/rest_samples", ado_answers::captured),
+    ("ado/devlake_e2e", ado_devlake::run),
     ("k8s/api_lists", api_lists::run),
     ("policies/gatekeeper-library", policy_suites::run),
     ("pii/presidio-de-recognizers", recognizers::run),

@@ -21,7 +21,7 @@ type Write = fn(&Origin, &Value, Given<'_>, &[Value], &mut Told) -> Result<(), R
 /// What can be read, the member of a list's answer, and how. The words are those of the interface's own addresses.
 const KINDS: &[(&str, &str, Write)] = &[
     ("projects", "value", |o, v, g, _, t| shaped(&PROJECT_SHAPE, o, v, g, t)),
-    ("repositories", "value", |o, v, g, _, t| shaped(&REPOSITORY, o, v, g, t)),
+    ("repositories", "value", |o, v, g, _, t| shaped(&REPOSITORY, o, v.get("repository").unwrap_or(v), g, t)),
     ("refs", "value", |o, v, g, _, t| shaped(&REF, o, v, g, t)),
     ("commits", "value", |o, v, g, _, t| shaped(&COMMIT, o, v, g, t)),
     ("pushes", "value", |o, v, _, _, t| push::write(o, v, t.rows(&ADO_PUSH))),
@@ -54,7 +54,7 @@ const KINDS: &[(&str, &str, Write)] = &[
     ("workItems", "value", |o, v, _, _, t| work_item::write(o, v, Telling::State, t.rows(&ADO_WORK_ITEM))),
     ("workItemRevisions", "values", |o, v, _, _, t| route::revision(o, v, Telling::State, t)),
     ("revisions", "value", |o, v, _, _, t| route::revision(o, v, Telling::State, t)),
-    ("comments", "comments", |o, v, g, _, t| shaped(&WORK_ITEM_COMMENT, o, v, g, t)),
+    ("comments", "comments", |o, v, g, _, t| comment(o, v, g, t)),
     ("test/runs", "value", |o, v, g, _, t| shaped(&TEST_RUN, o, v, g, t)),
     ("test/results", "value", |o, v, g, _, t| shaped(&TEST_RESULT, o, v, g, t)),
     ("groups", "value", |o, v, g, _, t| shaped(&GROUP, o, v, g, t)),
@@ -64,6 +64,16 @@ const KINDS: &[(&str, &str, Write)] = &[
 
 fn shaped(shape: &Shape, origin: &Origin, value: &Value, given: Given<'_>, told: &mut Told) -> Result<(), Reason> {
     shape.write_with(origin, value, given, told)
+}
+
+/// A comment; older versions of the interface tell its revision where newer ones tell its number.
+fn comment(origin: &Origin, value: &Value, given: Given<'_>, told: &mut Told) -> Result<(), Reason> {
+    let mut own = given.to_vec();
+    let named = path(value, &["commentId"]).or_else(|| path(value, &["id"]));
+    if let (None, Some(rev)) = (named, path(value, &["revision"]).and_then(int)) {
+        own.push(("comment_id", format!("rev:{rev}").into()));
+    }
+    WORK_ITEM_COMMENT.write_with(origin, value, &own, told)
 }
 
 /// Rows of an answer, how many resources it has, and why some became no rows. `None` for a kind that is not read.

@@ -42,7 +42,7 @@ pub static ADO_BUILD: Table = Table {
             Column::new("requested_for", Type::Text, "Display name of who it ran for.").personal(),
             Column::new("requested_for_unique_name", Type::Text, "Unique name of who it ran for."),
             Column::new("url", Type::Text, "REST address."),
-            Column::new("tags", Type::Json, "Tags."),
+            Column::new("build_tags", Type::Json, "Tags."),
             Column::new("queue", Type::Name, "Queue that it waited in."),
             Column::new("is_deleted", Type::Bool, "Deleted; the source keeps a while what it was."),
             VERSION,
@@ -89,7 +89,7 @@ pub fn write(origin: &Origin, resource: &Value, rows: &mut Rows) -> Result<(), R
         .set("requested_for", who.display_name)
         .set("requested_for_unique_name", who.unique_name)
         .set("url", path(resource, &["url"]).and_then(text))
-        .set("tags", member(build, "tags").map(Value::to_string))
+        .set("build_tags", member(build, "tags").map(Value::to_string))
         .set("queue", path(build, &["queue", "name"]).and_then(text))
         .set("is_deleted", member(build, "deleted").and_then(Value::as_bool))
         .set("version", origin.version);

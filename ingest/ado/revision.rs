@@ -74,5 +74,12 @@ pub static ADO_WORK_ITEM_COMMENT: Table = Table {
 };
 
 /// How [`ADO_WORK_ITEM_COMMENT`] is read.
-pub static WORK_ITEM_COMMENT: Shape =
-    Shape { table: &ADO_WORK_ITEM_COMMENT, paths: &[("comment_id", "commentId|id"), ("comment_version", "version")] };
+pub static WORK_ITEM_COMMENT: Shape = Shape {
+    table: &ADO_WORK_ITEM_COMMENT,
+    paths: &[
+        ("comment_id", "commentId|id"),
+        ("comment_version", "version"),
+        ("created_by", "createdBy|revisedBy"),
+        ("created_date", "createdDate|revisedDate"),
+    ],
+};

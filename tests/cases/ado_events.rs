@@ -9,6 +9,40 @@ use serde_json::Value;
 use super::{Tally, arg, files};
 use crate::harness::Ground;
 
+/// Beginnings of event types, and the table that is the event's own.
+const OWN: &[(&str, &str)] = &[
+    ("workitem.", "ado_work_item"),
+    ("git.pullrequest.", "ado_pull_request"),
+    ("ms.vss-code.git-pullrequest-comment-event", "ado_pull_request_comment"),
+    ("git.push", "ado_push"),
+    ("git.repo.", "ado_repository"),
+    ("tfvc.checkin", "ado_changeset"),
+    ("build.complete", "ado_build"),
+    ("ms.vss-pipelines.run-", "ado_run"),
+    ("ms.vss-pipelines.stage-", "ado_stage"),
+    ("ms.vss-pipelines.job-", "ado_job"),
+    ("ms.vss-pipelinechecks-events.approval-", "ado_approval"),
+    ("ms.vss-pipelinechecks-events.check-", "ado_check"),
+    ("ms.vss-release.deployment-approval-", "ado_release_approval"),
+    ("ms.vss-release.deployment-", "ado_release_environment"),
+    ("ms.vss-release.release-", "ado_release"),
+    ("ms.vss-alerts.", "ado_alert"),
+    ("ms.vss-endpoint.", "ado_service_endpoint"),
+    ("agentqueue.", "ado_agent_queue"),
+    ("elasticagentpool.", "ado_elastic_pool"),
+    ("manualintervention.", "ado_manual_intervention"),
+    ("message.posted", "ado_message"),
+];
+
+/// A row, or the end of one, of the table that an event is about.
+fn reaches(text: &str, kind: &str) -> Result<(), String> {
+    let Some((_, table)) = OWN.iter().find(|(beginning, _)| kind.starts_with(beginning)) else { return Ok(()) };
+    let scope = engine::Scope::tenant("acme", "case");
+    let parsed = ingest::ado::event(text.as_bytes(), &scope, None).map_err(|e| e.to_string())?;
+    let rows: usize = parsed.batches.iter().filter(|b| b.table.name == *table).map(|b| b.rows.num_rows()).sum();
+    if rows > 0 { Ok(()) } else { Err(format!("no row of {table}")) }
+}
+
 pub fn run(suite: &Path) -> Option<Tally> {
     let mut expected: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let paths = files(suite, ".json");
@@ -22,6 +56,14 @@ pub fn run(suite: &Path) -> Option<Tally> {
         expected.entry(kind).or_default().insert(text.clone());
     }
     let mut tally = Tally::default();
+    for (kind, texts) in &expected {
+        for (i, text) in texts.iter().enumerate() {
+            // Not counted beside the deliveries below unless it fails: those say how many events there are.
+            if let Err(why) = reaches(text, kind) {
+                tally.case(&format!("{kind} [{i}] reaches its table"), Err(why));
+            }
+        }
+    }
     let ground = Ground::new();
     for round in ["first delivery", "second delivery"] {
         let done = ground.run(&["ingest", "ado", arg(suite)]);

@@ -1,24 +1,24 @@
 -- Weeks begin on Monday; a week without a deployment between the first and the last one counts as 0 days.
 WITH days AS (
   SELECT DISTINCT tenant, organization, project, CAST(date_trunc('day', finished_at) AS DATE) AS on_day,
-    date_trunc('week', finished_at) AS week
+    date_trunc('week', finished_at) AS week_start
   FROM dora_deployment
   WHERE is_production AND result = 'succeeded' AND finished_at IS NOT NULL
 ), bounds AS (
-  SELECT tenant, organization, project, min(week) AS first_week, max(week) AS last_week
+  SELECT tenant, organization, project, min(week_start) AS first_week, max(week_start) AS last_week
   FROM days GROUP BY tenant, organization, project
 ), span AS (
-  SELECT tenant, organization, project, unnest(generate_series(first_week, last_week, INTERVAL '7 days')) AS week
+  SELECT tenant, organization, project, unnest(generate_series(first_week, last_week, INTERVAL '7 days')) AS week_start
   FROM bounds
 ), weeks AS (
-  SELECT s.tenant, s.organization, s.project, s.week, count(d.on_day) AS deployment_days
+  SELECT s.tenant, s.organization, s.project, s.week_start, count(d.on_day) AS deployment_days
   FROM span s
-  LEFT JOIN days d ON d.tenant = s.tenant AND d.organization = s.organization AND d.project = s.project AND d.week = s.week
-  GROUP BY s.tenant, s.organization, s.project, s.week
+  LEFT JOIN days d ON d.tenant = s.tenant AND d.organization = s.organization AND d.project = s.project AND d.week_start = s.week_start
+  GROUP BY s.tenant, s.organization, s.project, s.week_start
 ), months AS (
-  SELECT tenant, organization, project, date_trunc('month', week) AS month, count(*) AS weeks,
+  SELECT tenant, organization, project, date_trunc('month', week_start) AS month, count(*) AS weeks,
     sum(deployment_days) AS deployment_days, median(CAST(deployment_days AS DOUBLE)) AS median_days_per_week
-  FROM weeks GROUP BY tenant, organization, project, date_trunc('month', week)
+  FROM weeks GROUP BY tenant, organization, project, date_trunc('month', week_start)
 )
 SELECT tenant, organization, project, month, weeks, deployment_days, median_days_per_week,
   CASE WHEN median_days_per_week >= 5 THEN 'elite' WHEN median_days_per_week >= 1 THEN 'high'

@@ -12,5 +12,5 @@ SELECT tenant, organization, project, definition_id, max(definition) AS pipeline
   max(CAST(CAST(finish_time AS BIGINT) - CAST(start_time AS BIGINT) AS DOUBLE)) / 1000 AS longest_duration_ms,
   median(CAST(CAST(coalesce(start_time, finish_time) AS BIGINT) - CAST(queue_time AS BIGINT) AS DOUBLE)) / 1000 AS median_queue_ms
 FROM ado_build
-WHERE status = 'completed' AND finish_time IS NOT NULL AND is_deleted IS DISTINCT FROM TRUE
+WHERE status = 'completed' AND finish_time IS NOT NULL AND (is_deleted IS DISTINCT FROM TRUE)
 GROUP BY tenant, organization, project, definition_id, date_trunc('day', finish_time)

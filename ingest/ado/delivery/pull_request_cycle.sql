@@ -2,7 +2,7 @@
 WITH acts AS (
   SELECT c.tenant, c.organization, c.repository_id, c.pull_request_id, c.published_date AS at_time, c.author_unique_name AS who, 0 AS vote
   FROM ado_pull_request_comment c
-  WHERE c.comment_type IS DISTINCT FROM 'system' AND c.is_deleted IS DISTINCT FROM TRUE
+  WHERE (c.comment_type IS DISTINCT FROM 'system') AND (c.is_deleted IS DISTINCT FROM TRUE)
   UNION ALL
   SELECT t.tenant, t.organization, t.repository_id, t.pull_request_id, t.published_date, t.author_unique_name, t.vote_result
   FROM ado_pull_request_thread t
@@ -13,7 +13,7 @@ WITH acts AS (
     count(a.at_time) FILTER (WHERE a.vote = 0) AS comments, count(DISTINCT a.who) AS reviewers
   FROM ado_pull_request p
   JOIN acts a ON a.tenant = p.tenant AND a.organization = p.organization AND a.repository_id = p.repository_id
-    AND a.pull_request_id = p.pull_request_id AND a.who IS DISTINCT FROM p.created_by_unique_name
+    AND a.pull_request_id = p.pull_request_id AND (a.who IS DISTINCT FROM p.created_by_unique_name)
   GROUP BY p.tenant, p.organization, p.repository_id, p.pull_request_id
 )
 SELECT p.tenant, p.organization, p.project_id, p.project, p.repository_id, p.repository, p.pull_request_id, p.title, p.status, p.created_by,

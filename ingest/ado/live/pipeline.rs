@@ -201,20 +201,20 @@ impl Pass<'_> {
         let listing = Listing {
             stream: "approvals",
             project: Some(project),
-            ask: Ask::get(Host::Core, at.clone()).with("state", "pending").with("$expand", "steps"),
+            ask: Ask::get(Host::Core, at.clone()).with("state", "all").with("top", "1000").with("$expand", "steps"),
             paging: Paging::Whole,
             member: "value",
             sweep: &[],
         };
         let write = |o: &Origin, item: &Value, told: &mut Told| route::write_approval(o, item, &[], told);
-        let Some(pending) = self.list(listing, &write).await? else { return Ok(()) };
-        // Those that were pending and are no longer, and those of hooks.
+        let Some(latest) = self.list(listing, &write).await? else { return Ok(()) };
+        // Older ones that were pending, and those of hooks.
         let open = self.book.pending_approvals(&project.id).await?;
         let known = self.book.known(&ADO_APPROVAL).await?;
         let told = known.iter().filter(|k| k.by_hook && k.project_id.as_deref() == Some(project.id.as_str()));
         let wanted: BTreeSet<String> = told.map(|k| k.text("id")).chain(open).collect();
         let wanted =
-            wanted.into_iter().filter(|id| !pending.iter().any(|p| word(p, &["id"]).as_deref() == Some(id.as_str())));
+            wanted.into_iter().filter(|id| !latest.iter().any(|p| word(p, &["id"]).as_deref() == Some(id.as_str())));
         for some in wanted.collect::<Vec<_>>().chunks(100) {
             let listing = Listing {
                 stream: "approvals",
