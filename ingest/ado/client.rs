@@ -242,9 +242,11 @@ impl Client {
                     self.auth.forget();
                 }
                 200..=299 => return answer(ask, &headers, &body, asked_us),
-                404 | 410 => return Err(Refused::Gone { doing: ask.doing(), status: status.as_u16() }),
+                404 => return Err(Refused::Gone { doing: ask.doing(), status: 404 }),
                 403 => return Err(Refused::Forbidden { doing: ask.doing(), status: 403, words: told(&body) }),
-                408 | 429 | 500..=599 => {
+                // 410 may be a page whose token is too old, or a source that is being moved: it is believed at the last try.
+                410 if attempt + 1 == ATTEMPTS_MAX => return Err(Refused::Gone { doing: ask.doing(), status: 410 }),
+                408 | 410 | 429 | 500..=599 => {
                     words = format!("the source answered {}", status.as_u16());
                     // A time to come back is waited for with the budget.
                     if retry_after_us(&headers).is_none() {

@@ -44,7 +44,10 @@ impl Pass<'_> {
             let named = origin.of_project(word(item, &["id"]), word(item, &["name"]));
             PROJECT_SHAPE.write(&named, item, told)
         };
-        let found = self.list(listing, &write).await?.unwrap_or_default();
+        let found = self.list(listing, &write).await?.ok_or_else(|| {
+            let what = format!("the projects of {} cannot be read", self.client.organization());
+            engine::Error::new(Kind::Denied, what)
+        })?;
         let found = found.iter().filter_map(|p| Some(Project { id: word(p, &["id"])?, name: word(p, &["name"])? }));
         let found: Vec<Project> = found.collect();
         let missing = wished.iter().find(|name| !found.iter().any(|p| p.name.eq_ignore_ascii_case(name)));

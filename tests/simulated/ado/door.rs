@@ -229,8 +229,9 @@ impl Inner {
         }
         let (share, dice) = &mut self.faults;
         if dice.random_ratio(*share, 1000) {
-            return match dice.random_range(0..3) {
+            return match dice.random_range(0..4) {
                 0 => plain(500, "boom"),
+                3 => plain(410, "{\"message\":\"gone for now\"}"),
                 1 => Response::builder().status(503).header("retry-after", "7").body(Full::default()).unwrap(),
                 _ => plain(502, ""),
             };
