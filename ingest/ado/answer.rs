@@ -80,7 +80,9 @@ fn comment(origin: &Origin, value: &Value, given: Given<'_>, told: &mut Told) ->
 pub fn read(kind: &str, body: &Value, origin: &Origin, given: Given<'_>) -> Option<(Vec<Batch>, usize, Vec<Reason>)> {
     let (_, member, write) = KINDS.iter().find(|(name, _, _)| name.eq_ignore_ascii_case(kind))?;
     let inner = body.get("value").filter(|v| v.is_object()).unwrap_or(body);
-    let items: Vec<Value> = match (path(inner, &[member]), inner) {
+    // Older versions of the interface call every list `value`.
+    let listed = path(inner, &[member]).or_else(|| path(inner, &["value"]));
+    let items: Vec<Value> = match (listed, inner) {
         (Some(Value::Array(items)), _) | (None, Value::Array(items)) => items.clone(),
         _ => vec![inner.clone()],
     };

@@ -223,9 +223,12 @@ impl Client {
             let asked_us = self.time.now_us();
             let (status, headers, body) = match self.send(ask).await {
                 Ok(answer) => answer,
-                Err(Sending::Refused(refused)) => return Err(refused),
+                Err(Sending::Refused(refused)) => {
+                    self.pacer.lock().lost(&ask.class(), self.time.now_us());
+                    return Err(refused);
+                }
                 Err(Sending::Lost(why)) => {
-                    self.pacer.lock().lost(&ask.class());
+                    self.pacer.lock().lost(&ask.class(), self.time.now_us());
                     words = why;
                     self.back_off(attempt).await;
                     continue;

@@ -15,6 +15,8 @@ const COST_FIRST: f64 = 0.1;
 const NEWEST_SHARE: f64 = 0.3;
 /// Spread of the moments after a wait, so that several clients do not come back at the same one.
 const JITTER_US: i64 = 50_000;
+/// Longest that an answer may take.
+const ANSWER_US_MAX: i64 = 150_000_000;
 /// Entries of the book; older ones are put together.
 const ENTRIES_MAX: usize = 20_000;
 
@@ -32,8 +34,8 @@ pub struct Pacer {
     limit: f64,
     spent: VecDeque<(i64, f64)>,
     sum: f64,
-    /// What requests cost, as far as is known, whose answers are not there yet.
-    in_flight: f64,
+    /// Requests whose answers are not there yet: their class, when they were sent, what they are taken to cost.
+    flying: Vec<(String, i64, f64)>,
     costs: HashMap<String, f64>,
     /// Whether the source has said what remains: before, the book is a guess and holds nobody back.
     known: bool,
@@ -46,7 +48,7 @@ impl Default for Pacer {
             limit: LIMIT_DEFAULT,
             spent: VecDeque::new(),
             sum: 0.0,
-            in_flight: 0.0,
+            flying: Vec::new(),
             costs: HashMap::new(),
             known: false,
             not_before_us: 0,
@@ -75,18 +77,26 @@ impl Pacer {
         }
         self.spent.push_back((now_us, cost));
         self.sum += cost;
-        self.in_flight += cost;
+        self.flying.push((class.to_owned(), now_us, cost));
         Ok(())
     }
 
     /// An answer that does not come. What it cost stays in the book.
-    pub fn lost(&mut self, class: &str) {
-        self.in_flight = (self.in_flight - self.cost(class)).max(0.0);
+    pub fn lost(&mut self, class: &str, now_us: i64) {
+        if let Some(at) = self.flying.iter().position(|(of, _, _)| of == class) {
+            self.flying.remove(at);
+        }
+        // A request that was given up says nothing: it is forgotten when its answer can no longer come.
+        self.flying.retain(|(_, at, _)| now_us - at < ANSWER_US_MAX);
+    }
+
+    fn in_flight(&self) -> f64 {
+        self.flying.iter().map(|(_, _, cost)| cost).sum()
     }
 
     /// Learns from an answer.
     pub fn settle(&mut self, class: &str, now_us: i64, told: &Told) {
-        self.lost(class);
+        self.lost(class, now_us);
         if let Some(wait_us) = told.retry_after_us {
             self.not_before_us = self.not_before_us.max(now_us + wait_us);
         }
@@ -96,16 +106,18 @@ impl Pacer {
         let Some(remaining) = told.remaining else { return };
         self.forget(now_us);
         let used = (self.limit - remaining).max(0.0);
+        let counted = (self.sum - self.in_flight()).max(0.0);
         if !self.known && self.sum > 0.0 {
             // All guesses were wrong by the same factor.
             let factor = used / self.sum;
             self.spent.iter_mut().for_each(|(_, cost)| *cost *= factor);
+            self.flying.iter_mut().for_each(|(_, _, cost)| *cost *= factor);
             self.costs.values_mut().for_each(|cost| *cost *= factor);
             self.costs.entry(class.to_owned()).or_insert(COST_FIRST * factor);
             self.known = true;
         } else if let Some(last) = self.spent.back_mut() {
             // The source has not counted what is still on its way, or has counted it early: that errs to the safe side.
-            let missed = used - (self.sum - self.in_flight).max(0.0);
+            let missed = used - counted;
             let cost = (last.1 + missed).max(0.0);
             let estimate = self.costs.entry(class.to_owned()).or_insert(cost);
             *estimate += NEWEST_SHARE * (cost - *estimate);
@@ -113,7 +125,6 @@ impl Pacer {
                 last.1 = cost;
             } else {
                 // The book stands too high by more than this request: everything in it was dearer than it is.
-                let counted = self.sum - self.in_flight;
                 let factor = if counted > 0.0 { (used / counted).min(1.0) } else { 1.0 };
                 self.spent.iter_mut().for_each(|(_, cost)| *cost *= factor);
             }

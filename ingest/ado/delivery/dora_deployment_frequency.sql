@@ -15,10 +15,12 @@ WITH days AS (
   FROM span s
   LEFT JOIN days d ON d.tenant = s.tenant AND d.organization = s.organization AND d.project = s.project AND d.week_start = s.week_start
   GROUP BY s.tenant, s.organization, s.project, s.week_start
+), dated AS (
+  SELECT tenant, organization, project, deployment_days, date_trunc('month', week_start) AS month FROM weeks
 ), months AS (
-  SELECT tenant, organization, project, date_trunc('month', week_start) AS month, count(*) AS weeks,
+  SELECT tenant, organization, project, month, count(*) AS weeks,
     sum(deployment_days) AS deployment_days, median(CAST(deployment_days AS DOUBLE)) AS median_days_per_week
-  FROM weeks GROUP BY tenant, organization, project, date_trunc('month', week_start)
+  FROM dated GROUP BY tenant, organization, project, month
 )
 SELECT tenant, organization, project, month, weeks, deployment_days, median_days_per_week,
   CASE WHEN median_days_per_week >= 5 THEN 'elite' WHEN median_days_per_week >= 1 THEN 'high'
