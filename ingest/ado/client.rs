@@ -180,6 +180,8 @@ pub struct Client {
     auth: Auth,
     time: Arc<dyn Time>,
     pacer: Mutex<Pacer>,
+    /// Near the limit one request waits for the other: what is on its way is not yet counted.
+    turn: tokio::sync::Mutex<()>,
     traffic: Mutex<Traffic>,
 }
 
@@ -194,7 +196,15 @@ impl Client {
             .build()
             .map_err(|e| Error::unavailable("make the HTTP client", e))?;
         let auth = Auth::new(credential, &hosts);
-        Ok(Client { http, hosts, auth, time, pacer: Mutex::default(), traffic: Mutex::default() })
+        Ok(Client {
+            http,
+            hosts,
+            auth,
+            time,
+            pacer: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            traffic: Mutex::default(),
+        })
     }
 
     /// The organization's name.
@@ -219,6 +229,8 @@ impl Client {
             if attempt > 0 {
                 self.traffic.lock().retries += 1;
             }
+            let near = self.pacer.lock().is_near();
+            let _turn = if near { Some(self.turn.lock().await) } else { None };
             self.wait_for_budget(&ask.class()).await;
             let asked_us = self.time.now_us();
             let (status, headers, body) = match self.send(ask).await {

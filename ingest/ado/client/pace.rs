@@ -9,6 +9,8 @@ const WINDOW_US: i64 = 300_000_000;
 const LIMIT_DEFAULT: f64 = 200.0;
 /// So much of it is used: the rest is for what the estimate missed.
 const USED_SHARE_MAX: f64 = 0.97;
+/// From here on requests are sent one at a time.
+const NEAR_SHARE: f64 = 0.7;
 /// What a request is taken to cost before anything is known.
 const COST_FIRST: f64 = 0.1;
 /// How much the newest observation counts.
@@ -79,6 +81,11 @@ impl Pacer {
         self.sum += cost;
         self.flying.push((class.to_owned(), now_us, cost));
         Ok(())
+    }
+
+    /// Whether so much is used that the source says what remains.
+    pub fn is_near(&self) -> bool {
+        self.known && self.sum > self.limit * NEAR_SHARE
     }
 
     /// An answer that does not come. What it cost stays in the book.
