@@ -5,11 +5,16 @@ WITH days AS (
   FROM dora_deployment
   WHERE is_production AND result = 'succeeded' AND finished_at IS NOT NULL
 ), bounds AS (
-  SELECT tenant, organization, project, min(week_start) AS first_week, max(week_start) AS last_week
-  FROM days GROUP BY tenant, organization, project
-), span AS (
+  -- By windows, not by groups: the planner takes what was unique before an unnested list for unique behind it.
+  SELECT tenant, organization, project,
+    min(week_start) OVER (PARTITION BY tenant, organization, project) AS first_week,
+    max(week_start) OVER (PARTITION BY tenant, organization, project) AS last_week
+  FROM days
+), spread AS (
   SELECT tenant, organization, project, unnest(generate_series(first_week, last_week, INTERVAL '7 days')) AS week_start
   FROM bounds
+), span AS (
+  SELECT DISTINCT tenant, organization, project, week_start FROM spread
 ), weeks AS (
   SELECT s.tenant, s.organization, s.project, s.week_start, count(d.on_day) AS deployment_days
   FROM span s
