@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn batches_share_one_dictionary_and_keep_their_rows() {
         let whole = batch(&[Some("unused"), Some("a"), None, Some("c")]);
-        let before = vec![batch(&[Some("a"), None, Some("b"), Some("a")]), batch(&[]), whole.slice(1, 3), batch(&[None])];
+        let before =
+            vec![batch(&[Some("a"), None, Some("b"), Some("a")]), batch(&[]), whole.slice(1, 3), batch(&[None])];
         let after = unify(before.clone()).expect("batches of one schema");
         assert_eq!(after.len(), 1);
         assert_eq!(&texts(&after), &texts(&before));

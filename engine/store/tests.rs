@@ -263,7 +263,11 @@ async fn the_newest_row_of_a_key_wins_in_every_life() {
 fn told(name: &str, rev: Option<i64>, phase: Option<&str>) -> Frame {
     let mut rows = Rows::new(&TOLD);
     rows.set("tenant", "a").set("name", name).set("rev", rev).set("phase", phase);
-    if phase.is_some() { rows.end_row().unwrap() } else { rows.end_delete().unwrap() }
+    if phase.is_some() {
+        rows.end_row().unwrap()
+    } else {
+        rows.end_delete().unwrap()
+    }
     let mut frame = Frame::new("test");
     frame.push_rows(&mut rows);
     frame
