@@ -299,7 +299,8 @@ async fn an_older_telling_sets_nothing_back() {
         let now = "SELECT name, phase FROM told ORDER BY name";
         assert_eq!(ask(&store, now).await, "x second; z three again", "flushed after {flush_after}");
         store.close().await.unwrap();
-        let store = open(dir.path()).await;
+        drop(store);
+        let store = reopen(dir.path()).await;
         assert_eq!(ask(&store, now).await, "x second; z three again", "opened again, flushed after {flush_after}");
     }
 }
