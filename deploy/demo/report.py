@@ -69,6 +69,19 @@ ORDER BY l.errors DESC
 """,
     ),
     (
+        "How delivery goes, by DORA's measures and by pipeline",
+        "How often does production change, how often does a pipeline succeed, and how long does it take?",
+        """
+SELECT 'deployments of ' || project AS what, CAST(month AS DATE) AS since, deployment_days AS days_or_builds,
+       median_days_per_week AS days_a_week_or_rate, band, NULL AS median_s
+FROM dora_deployment_frequency
+UNION ALL
+SELECT 'builds of ' || pipeline, CAST(on_day AS DATE), builds, success_rate, NULL, round(median_duration_ms / 1000, 1)
+FROM pipeline_health
+ORDER BY 2, 1
+""",
+    ),
+    (
         "Rules of the platform, and what breaks them",
         "Which rules do the cluster's objects break, and could each rule be evaluated?",
         """
