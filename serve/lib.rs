@@ -16,5 +16,6 @@ pub mod otlp;
 pub mod output;
 pub mod reach;
 pub mod reference;
+mod resident;
 pub mod shell;
 pub mod wire;

@@ -81,6 +81,7 @@ impl Serve {
         }
         self.fail_at.as_deref().map_or(Ok(()), engine::fault::arm)?;
         let mut signals = Signals::new()?;
+        crate::resident::watch(self.place.settings().memory_bytes_max);
         let house = tokio::select! {
             opened = wire::open(self.place.settings()) => opened?,
             _ = signals.next() => return Ok(Exit(Exit::INTERRUPTED)),
