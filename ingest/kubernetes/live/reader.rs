@@ -133,8 +133,12 @@ impl Reader {
                 }
                 Err(Broken::Unheard) => return Unheard,
                 Err(Broken::Failed(failure)) => {
-                    let denied = matches!(failure.status, Some(401 | 403 | 404));
-                    let wait = if denied && tried > 2 { DENIED_PAUSE } else { pause(tried, failure.retry_after) };
+                    let wait = match failure.status {
+                        Some(401 | 403) if tried > 2 => DENIED_PAUSE,
+                        // A kind that went away and came back between two looks at the kinds keeps its reader.
+                        Some(404) => pause(tried, failure.retry_after).min(self.cluster.wish.discover_every),
+                        _ => pause(tried, failure.retry_after),
+                    };
                     if self.failed(&failure).await.is_err() {
                         return Unheard;
                     }
