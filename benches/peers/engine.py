@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 # Rows of an answer that go back to the judge; a longer answer is a mistake of the question.
-ROWS_SHOWN = 50_000
+ROWS_SHOWN = 200_000
 
 
 def cells(table):

@@ -137,9 +137,15 @@ impl Telemetry {
             return;
         }
         let _ = fs::remove_file(&mark);
-        let _ = fs::remove_dir_all(&self.data);
-        // What the peers read is written from our rows, and those are redacted by this program's rules.
-        [&self.logs, &self.spans].into_iter().for_each(|parquet| drop(fs::remove_file(parquet)));
+        // What the peers hold is made from our rows, and those are redacted by this program's rules.
+        for entry in fs::read_dir(&self.folder).expect("the folder was made").flatten() {
+            let path = entry.path();
+            let _ = match path.is_dir() {
+                true => fs::remove_dir_all(path),
+                false if entry.file_name() == "day.json" => Ok(()),
+                false => fs::remove_file(path),
+            };
+        }
         context.say(format_args!("sending {} logs and {} spans through the door", self.log_rows, self.span_rows));
         let begun = Instant::now();
         let server = Ours::start(&self.data, &[]).unwrap_or_else(|why| panic!("{why}"));
