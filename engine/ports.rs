@@ -29,7 +29,7 @@ pub enum Cell {
 }
 
 /// What was found in a cell, without the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The kind of datum.
     pub detector: Cow<'static, str>,

@@ -1,6 +1,7 @@
 //! Runs the redactor over every text of a batch before it becomes durable, and counts what it finds.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, StringArray};
@@ -23,9 +24,14 @@ pub fn redact(table: &'static Table, rows: RecordBatch, redactor: &dyn Redactor)
         let Some(cleaner) = redactor.column(table, column) else { continue };
         let Some((clean, found)) = redact_column(cells, &*cleaner) else { continue };
         columns[place] = clean;
-        for (row, finding) in found {
-            let tenant = tenant(table, &rows, row).to_owned();
-            findings.add(Spot { tenant, table: table.name, column: column.name, finding }, 1);
+        // A column may have a finding in every row; few of them differ.
+        let mut counts: HashMap<(&str, &Finding), i64> = HashMap::new();
+        for (row, finding) in &found {
+            *counts.entry((tenant(table, &rows, *row), finding)).or_default() += 1;
+        }
+        for ((tenant, finding), count) in counts {
+            let (tenant, finding) = (tenant.to_owned(), finding.clone());
+            findings.add(Spot { tenant, table: table.name, column: column.name, finding }, count);
         }
     }
     (RecordBatch::try_new(rows.schema(), columns).expect("redaction keeps types and lengths"), findings)

@@ -2,9 +2,12 @@
 //! column. What it leaves, it leaves again: twice is once.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use engine::ports::{Cell, ColumnRedactor, Finding};
 use engine::{Column, Redactor, Table, Type};
+use parking_lot::RwLock;
 
 use super::gitleaks::RULES;
 use super::personal::{self, Check, MARKS, SURE, mark_length};
@@ -20,6 +23,8 @@ const ROUNDS_MAX: usize = 4;
 pub struct Redaction {
     secrets: Secrets,
     policy: Policy,
+    /// By table and column: the rules are matched once, not for every frame.
+    plans: RwLock<HashMap<(&'static str, &'static str), Option<Arc<Plan>>>>,
 }
 
 /// Something found, as it is reported.
@@ -42,7 +47,7 @@ pub struct Spotted {
 impl Redaction {
     /// A redactor with a policy.
     pub fn new(policy: Policy) -> Redaction {
-        Redaction { secrets: Secrets::new(), policy }
+        Redaction { secrets: Secrets::new(), policy, plans: RwLock::default() }
     }
 
     /// What is found in a text now, without doing anything about it.
@@ -244,7 +249,7 @@ impl Redactor for Redaction {
     }
 
     fn column<'a>(&'a self, table: &Table, column: &Column) -> Option<Box<dyn ColumnRedactor + 'a>> {
-        let plan = self.policy.plan(table, column)?;
+        let plan = self.plan(table, column)?;
         let (nullable, json) = (!column.required, column.kind == Type::Json);
         Some(Box::new(InColumn { redaction: self, plan, nullable, json }))
     }
@@ -253,7 +258,7 @@ impl Redactor for Redaction {
 /// The redactor of one column.
 struct InColumn<'a> {
     redaction: &'a Redaction,
-    plan: Plan,
+    plan: Arc<Plan>,
     nullable: bool,
     /// Its cells are documents, a bare number among them.
     json: bool,
@@ -282,8 +287,14 @@ impl InColumn<'_> {
 
 impl Redaction {
     /// The policy's plan for a column.
-    pub fn plan(&self, table: &Table, column: &Column) -> Option<Plan> {
-        self.policy.plan(table, column)
+    pub fn plan(&self, table: &Table, column: &Column) -> Option<Arc<Plan>> {
+        let named = (table.name, column.name);
+        if let Some(plan) = self.plans.read().get(&named) {
+            return plan.clone();
+        }
+        let plan = self.policy.plan(table, column).map(Arc::new);
+        self.plans.write().insert(named, plan.clone());
+        plan
     }
 }
 

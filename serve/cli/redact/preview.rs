@@ -103,7 +103,7 @@ impl Preview {
     async fn look(&self, reach: &dyn Reach, tables: &[&'static Table], redaction: &Redaction) -> Result<(Report, i64)> {
         let (mut report, mut looked) = (Report::new(), 0);
         for table in tables {
-            let columns: Vec<(&'static Column, Plan)> = table
+            let columns: Vec<(&'static Column, Arc<Plan>)> = table
                 .columns
                 .iter()
                 .filter(|column| matches!(column.kind, Type::Text | Type::Json | Type::Name))
