@@ -278,9 +278,13 @@ impl Facts {
         let doing = format!("load {}", self.table.name);
         let params = append_params();
         let marks = Base::collector(self.table);
+        // A load is not refused for its memory, but counted, so that questions spill and maintenance waits.
+        let held = self.memory.account("a bulk load");
+        held.grow(dictionaries::HELD_BYTES);
         let rows = dictionaries::unified(marks.clone().watch(rows));
         let transaction = InsertBuilder::new(dataset).with_params(&params).execute_uncommitted_stream(rows).await;
         let mut transaction = transaction.map_err(lance_error(doing.clone()))?;
+        drop(held);
         reached(Point::LoadWritten);
         let _turn = self.turn_to_commit().await?;
         let (dataset, flushed) = {

@@ -20,6 +20,8 @@ const BATCH_ROWS: usize = 65_536;
 const GROUP_ROWS: usize = 2 * BATCH_ROWS;
 /// Bytes of a stream's batches that wait for their group to be full.
 const GROUP_BYTES: usize = 32 << 20;
+/// What [`unified`] holds at the most: a group, and its joined copy.
+pub const HELD_BYTES: usize = 2 * GROUP_BYTES;
 /// A value that no row has used yet.
 const UNUSED: i32 = -1;
 

@@ -155,6 +155,8 @@ impl PruningStatistics for Zones {
 pub struct Known {
     times: Option<Arc<Times>>,
     ids: HashMap<&'static str, Arc<Ids>>,
+    /// Held by who reads what is not known yet.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Known {
@@ -198,6 +200,12 @@ impl ZoneCache {
     /// The ids of a fragment's column, if they were read before.
     pub fn ids(&self, fragment: u64, column: &str) -> Option<Arc<Ids>> {
         self.known.lock().get(&fragment)?.ids.get(column).cloned()
+    }
+
+    /// Waits for the turn to read a fragment's columns: two partitions that share it must not both read them whole.
+    pub async fn turn(&self, fragment: u64) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = self.known.lock().entry(fragment).or_default().turn.clone();
+        turn.lock_owned().await
     }
 
     /// Keeps the times of a fragment.

@@ -120,38 +120,50 @@ impl Plan {
 
     /// What the filters and the order need to know of the fragment's zones.
     async fn zones(&self, fragment: &FileFragment, rows: u64) -> DfResult<Zones> {
-        let (table, cache, id) = (self.reader.snapshot.table, &self.reader.snapshot.zones, fragment.id() as u64);
+        let table = self.reader.snapshot.table;
         let kind = |name: &str| table.sql_schema().field_with_name(name).map(|field| field.data_type().clone());
         let mut zones = Zones { count: (rows as usize).div_ceil(ZONE_ROWS), ..Zones::default() };
         if self.reader.latest_first.is_some() || self.reader.filters.reads(table.time) {
-            let times = match cache.times(id) {
-                Some(times) => times,
-                None => {
-                    let mut times = Times::default();
-                    self.each_zone(fragment, rows, table.time, |column| times.push(column)).await?;
-                    let times = Arc::new(times);
-                    cache.keep_times(id, times.clone());
-                    times
-                }
-            };
-            zones.times = Some((table.time, kind(table.time)?, times));
+            zones.times = Some((table.time, kind(table.time)?, self.times(fragment, rows).await?));
         }
         for Index::BTree(column) in table.indexes {
             if self.reader.filters.reads(column) {
-                let ids = match cache.ids(id, column) {
-                    Some(ids) => ids,
-                    None => {
-                        let mut ids = Ids::default();
-                        self.each_zone(fragment, rows, column, |column| ids.push(column)).await?;
-                        let ids = Arc::new(ids);
-                        cache.keep_ids(id, column, ids.clone());
-                        ids
-                    }
-                };
-                zones.ids.push((column, kind(column)?, ids));
+                zones.ids.push((column, kind(column)?, self.ids(fragment, rows, column).await?));
             }
         }
         Ok(zones)
+    }
+
+    async fn times(&self, fragment: &FileFragment, rows: u64) -> DfResult<Arc<Times>> {
+        let (cache, id) = (&self.reader.snapshot.zones, fragment.id() as u64);
+        if let Some(times) = cache.times(id) {
+            return Ok(times);
+        }
+        let _turn = cache.turn(id).await;
+        if let Some(times) = cache.times(id) {
+            return Ok(times);
+        }
+        let mut times = Times::default();
+        self.each_zone(fragment, rows, self.reader.snapshot.table.time, |column| times.push(column)).await?;
+        let times = Arc::new(times);
+        cache.keep_times(id, times.clone());
+        Ok(times)
+    }
+
+    async fn ids(&self, fragment: &FileFragment, rows: u64, column: &'static str) -> DfResult<Arc<Ids>> {
+        let (cache, id) = (&self.reader.snapshot.zones, fragment.id() as u64);
+        if let Some(ids) = cache.ids(id, column) {
+            return Ok(ids);
+        }
+        let _turn = cache.turn(id).await;
+        if let Some(ids) = cache.ids(id, column) {
+            return Ok(ids);
+        }
+        let mut ids = Ids::default();
+        self.each_zone(fragment, rows, column, |column| ids.push(column)).await?;
+        let ids = Arc::new(ids);
+        cache.keep_ids(id, column, ids.clone());
+        Ok(ids)
     }
 
     /// Hands a column over, zone by zone.
