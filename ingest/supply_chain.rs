@@ -95,42 +95,38 @@ fn utf_16(body: &[u8]) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-async fn read(
-    word: &'static str,
-    store: &Store,
-    scope: &Scope,
-    path: &Path,
-    options: &FileOptions,
-    progress: &dyn Progress,
-) -> Result<Summary> {
-    let named = files::tenant(scope, options)?;
-    let tenant = scope.owner(named.as_deref());
-    let owner = files::key_owner(scope, named.as_deref());
-    let target = options.target.as_deref();
-    let reading = Reading { kind: word, extensions: EXTENSIONS, store, scope, progress };
-    reading.folder(path, |body, hash| units(body, &write::Origin { word, tenant, owner: &owner, hash, target })).await
-}
-
-fn all_tables() -> Vec<&'static Table> {
-    vec![&SECURITY_REPORT, &SECURITY_FINDING, &SBOM, &SBOM_COMPONENT, &SBOM_DEPENDENCY, &VEX_STATEMENT]
-}
-
-/// Bills of materials; reads every other report, too.
+/// Bills of materials and scan reports. Each word reads both: the format is told by content.
 #[derive(Debug)]
-pub struct Sbom;
+pub struct Reports {
+    kind: &'static str,
+    doc: &'static str,
+}
+
+impl Reports {
+    /// Bills of materials; reads scan reports, too.
+    pub const SBOM: Reports = Reports {
+        kind: "sbom",
+        doc: "SBOMs and VEX: CycloneDX, SPDX, syft, OpenVEX, CSAF; the format is told by content, so every scan report is read, too",
+    };
+    /// Scan reports; reads bills of materials, too.
+    pub const SARIF: Reports = Reports {
+        kind: "sarif",
+        doc: "Scan reports: SARIF, trivy, trivy-operator, grype, gitleaks, kubescape, kube-bench, kubeaudit, GitLab, ASFF, DefectDojo; told by content",
+    };
+}
 
 #[async_trait]
-impl Source for Sbom {
+impl Source for Reports {
     fn kind(&self) -> &'static str {
-        "sbom"
+        self.kind
     }
 
     fn doc(&self) -> &'static str {
-        "SBOMs and VEX: CycloneDX, SPDX, syft, OpenVEX, CSAF; the format is told by content, so every scan report is read, too"
+        self.doc
     }
 
     fn tables(&self) -> Vec<&'static Table> {
-        all_tables()
+        vec![&SECURITY_REPORT, &SECURITY_FINDING, &SBOM, &SBOM_COMPONENT, &SBOM_DEPENDENCY, &VEX_STATEMENT]
     }
 
     async fn ingest_path(
@@ -141,36 +137,12 @@ impl Source for Sbom {
         options: &FileOptions,
         progress: &dyn Progress,
     ) -> Result<Summary> {
-        read("sbom", store, scope, path, options, progress).await
-    }
-}
-
-/// Scan reports; reads SBOMs, too.
-#[derive(Debug)]
-pub struct Sarif;
-
-#[async_trait]
-impl Source for Sarif {
-    fn kind(&self) -> &'static str {
-        "sarif"
-    }
-
-    fn doc(&self) -> &'static str {
-        "Scan reports: SARIF, trivy, trivy-operator, grype, gitleaks, kubescape, kube-bench, kubeaudit, GitLab, ASFF, DefectDojo; told by content"
-    }
-
-    fn tables(&self) -> Vec<&'static Table> {
-        all_tables()
-    }
-
-    async fn ingest_path(
-        &self,
-        store: &Store,
-        scope: &Scope,
-        path: &Path,
-        options: &FileOptions,
-        progress: &dyn Progress,
-    ) -> Result<Summary> {
-        read("sarif", store, scope, path, options, progress).await
+        let named = files::tenant(scope, options)?;
+        let tenant = scope.owner(named.as_deref());
+        let owner = files::key_owner(scope, named.as_deref());
+        let (word, target) = (self.kind, options.target.as_deref());
+        let reading = Reading { kind: word, extensions: EXTENSIONS, store, scope, progress };
+        let origin = |hash| write::Origin { word, tenant, owner: &owner, hash, target };
+        reading.folder(path, |body, hash| units(body, &origin(hash))).await
     }
 }
