@@ -27,6 +27,8 @@ pub use rule::{Rule, Severity, Test};
 
 use crate::focus::{Dataset, Version};
 
+pub(crate) use columns::quoted;
+
 /// Id of the rule that rows have as many cells as the header, and are UTF-8.
 const ROWS: &str = "rows-readable";
 /// Id of the rule that columns of no version begin with `x_`.

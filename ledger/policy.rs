@@ -26,7 +26,7 @@ pub use audit::{AuditOptions, AuditReport, BrokenConstraint, ClusterReport, audi
 pub use constraint::{Constraint, Point};
 pub use inventory::Inventory;
 pub use matching::Match;
-pub use review::{Review, Source};
+pub use review::Review;
 pub use reviewer::Reviewer;
 pub use set::PolicySet;
 pub use suite::{CaseOutcome, CaseReport, SuiteReport, TestReport, run as run_suite, suites};

@@ -1,7 +1,8 @@
-//! Keeps what the process holds of the machine near its budget. The allocator keeps what is free for a while, because
+//! Gives back what is free while the process holds much of the machine. The allocator keeps what is free for a while, because
 //! asking the system for it again costs page faults: given back at once, a search through bodies takes 1.8 times as long.
-//! But under a steady load of writers and dashboards what is kept grows to twice the budget. So what is free is given back
-//! a few times a second where, and for as long as, the process holds much.
+//! But under a steady load of writers and dashboards what is kept grows and grows. So what is free is given back a few times a
+//! second where, and for as long as, the process holds much. What is in use stays: maintenance alone may take it above the
+//! budget (`benches/results/reading.md`).
 
 use std::time::Duration;
 

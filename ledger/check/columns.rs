@@ -86,8 +86,9 @@ fn of_column(dataset: Dataset, column: &FocusColumn, version: Version) -> Vec<Ru
     rules
 }
 
-fn quoted(values: &[&str]) -> String {
-    values.iter().map(|v| format!("'{}'", v.replace('\'', "''"))).collect::<Vec<_>>().join(", ")
+/// Texts as a list of SQL.
+pub(crate) fn quoted<T: AsRef<str>>(values: &[T]) -> String {
+    values.iter().map(|v| format!("'{}'", v.as_ref().replace('\'', "''"))).collect::<Vec<_>>().join(", ")
 }
 
 fn not_in(column: &str, values: &[&str]) -> String {

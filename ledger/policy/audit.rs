@@ -20,6 +20,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Inventory, PolicySet};
+use crate::check::quoted;
 use record::Recorder;
 
 /// An audit may read a large table to its end.
@@ -231,8 +232,7 @@ impl Asked<'_> {
 
 /// A condition that a column holds one of these; no condition without any.
 fn among(column: &str, values: &[String]) -> String {
-    let quoted: Vec<String> = values.iter().map(|v| format!("'{}'", v.replace('\'', "''"))).collect();
-    if quoted.is_empty() { String::new() } else { format!(" AND {column} IN ({})", quoted.join(", ")) }
+    if values.is_empty() { String::new() } else { format!(" AND {column} IN ({})", quoted(values)) }
 }
 
 async fn next(batches: &mut Batches) -> Result<Option<RecordBatch>> {

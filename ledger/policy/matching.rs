@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::glob::{fits, fits_generated};
-use super::review::Source;
 use super::selector::Selector;
 
 const ANY: &str = "*";
+/// The source of objects that an expansion makes; none is made here.
+const GENERATED: &str = "Generated";
 
 /// `spec.match`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -41,8 +42,6 @@ pub struct Subject<'a> {
     pub object: &'a Value,
     /// The namespace it lies in, as an object, where it is known.
     pub namespace: Option<&'a Value>,
-    /// Whether it was made by an expansion.
-    pub source: Source,
 }
 
 impl<'a> Subject<'a> {
@@ -77,7 +76,7 @@ impl Match {
             }
         }
         match found.source.as_deref() {
-            None | Some("" | "All" | "Original" | "Generated") => Ok(found),
+            None | Some("" | "All" | "Original" | GENERATED) => Ok(found),
             Some(other) => Err(format!("its source {other:?} is none of All, Original, Generated")),
         }
     }
@@ -102,7 +101,7 @@ impl Match {
             && self.is_in_namespaces(subject)
             && self.label_selector.as_ref().is_none_or(|s| s.selects(labels(subject.object)))
             && self.has_name(subject)
-            && self.has_source(subject.source)
+            && self.source.as_deref() != Some(GENERATED)
             && self.has_namespace_labels(subject)?)
     }
 
@@ -126,14 +125,6 @@ impl Match {
     fn has_name(&self, subject: Subject<'_>) -> bool {
         let Some(pattern) = self.name.as_deref().filter(|p| !p.is_empty()) else { return true };
         fits(pattern, subject.meta("name")) || fits_generated(pattern, subject.meta("generateName"))
-    }
-
-    fn has_source(&self, source: Source) -> bool {
-        match self.source.as_deref() {
-            Some("Original") => source == Source::Original,
-            Some("Generated") => source == Source::Generated,
-            _ => true,
-        }
     }
 
     fn has_namespace_labels(&self, subject: Subject<'_>) -> Result<bool, String> {

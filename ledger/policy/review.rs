@@ -9,22 +9,11 @@ use super::document::{group_version, text};
 use super::matching::Subject;
 use super::{cel as cel_engine, rego};
 
-/// Where an object comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Source {
-    /// Somebody made it.
-    #[default]
-    Original,
-    /// An expansion made it.
-    Generated,
-}
-
 /// One object under review. What the engines need of it is made once, whatever the number of constraints.
 pub struct Review {
     /// `AdmissionRequest` as the templates see it.
     request: Value,
     namespace: Option<Value>,
-    source: Source,
     for_rego: OnceCell<regorus::Value>,
     for_cel: OnceCell<[(&'static str, cel::Value); 3]>,
 }
@@ -69,13 +58,7 @@ impl Review {
             // An object of the cluster has no namespace, rather than an empty one.
             fields.remove("namespace");
         }
-        Ok(Review {
-            request,
-            namespace: None,
-            source: Source::Original,
-            for_rego: OnceCell::new(),
-            for_cel: OnceCell::new(),
-        })
+        Ok(Review { request, namespace: None, for_rego: OnceCell::new(), for_cel: OnceCell::new() })
     }
 
     /// An object, or an `AdmissionReview` that holds a request.
@@ -91,12 +74,6 @@ impl Review {
     /// The same, in this namespace, given as an object.
     pub fn in_namespace(mut self, namespace: Option<Value>) -> Review {
         self.namespace = namespace;
-        self
-    }
-
-    /// The same from another source.
-    pub fn from_source(mut self, source: Source) -> Review {
-        self.source = source;
         self
     }
 
@@ -125,7 +102,6 @@ impl Review {
             kind,
             object,
             namespace: self.namespace.as_ref(),
-            source: self.source,
         })
     }
 

@@ -7,6 +7,8 @@ use engine::arrow::compute::cast;
 use engine::arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use engine::{Error, Kind, Result, Table, Type};
 
+use super::history::Validity;
+
 /// The cells of a batch whose columns are those of a table.
 pub struct Cells {
     texts: HashMap<&'static str, StringArray>,
@@ -67,6 +69,11 @@ impl Cells {
     pub fn number(&self, column: &str, row: usize) -> Option<i64> {
         let numbers = self.numbers.get(column)?;
         numbers.is_valid(row).then(|| numbers.value(row))
+    }
+
+    /// When a row is good.
+    pub fn validity(&self, row: usize) -> Validity {
+        Validity { from: self.number("valid_from", row).unwrap_or_default(), to: self.number("valid_to", row) }
     }
 
     /// A decimal in units of 10⁻¹⁸.

@@ -83,10 +83,7 @@ impl ModelPrice {
             unit: cells.text("unit", at),
             unit_price: cells.decimal("unit_price", at).unwrap_or_default(),
             currency: cells.text("currency", at),
-            validity: Validity {
-                from: cells.number("valid_from", at).unwrap_or_default(),
-                to: cells.number("valid_to", at),
-            },
+            validity: cells.validity(at),
             key: cells.maybe_text("x_key", at),
             raw: cells.maybe_text("x_raw", at),
         };

@@ -80,6 +80,30 @@ fn request(method: Method, path: &str, body: String) -> Request<Full<Bytes>> {
     request.expect("every path of the control socket is a valid URI")
 }
 
+/// What the server reports while it works, a JSON document a line.
+struct Reports {
+    body: Incoming,
+    waiting: Vec<u8>,
+}
+
+impl Reports {
+    fn of(answer: Response<Incoming>) -> Reports {
+        Reports { body: answer.into_body(), waiting: Vec::new() }
+    }
+
+    /// The next report; `None` where the answer ends.
+    async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        loop {
+            if let Some(end) = self.waiting.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.waiting.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(lost);
+            }
+            let Some(frame) = self.body.frame().await.transpose().map_err(lost)? else { return Ok(None) };
+            self.waiting.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+    }
+}
+
 #[async_trait]
 impl Reach for Socket {
     async fn ask(&self, question: Question, tenant: Option<&str>) -> Result<Found> {
@@ -122,18 +146,13 @@ impl Reach for Socket {
         };
         let wish = Wish { kind: kind.to_owned(), path, options: options.clone() };
         let request = request(Method::POST, "/control/ingest", serde_json::json!(wish).to_string());
-        let mut body = self.send(request).await?.into_body();
-        let mut waiting = Vec::new();
-        while let Some(frame) = body.frame().await.transpose().map_err(lost)? {
-            waiting.extend_from_slice(&frame.into_data().unwrap_or_default());
-            while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = waiting.drain(..=end).collect();
-                match serde_json::from_slice(&line).map_err(lost)? {
-                    Report::Begin { path, bytes } => progress.begin(&path, bytes),
-                    Report::Advance { bytes } => progress.advance(bytes),
-                    Report::Summary(summary) => return Ok(summary),
-                    Report::Failed(problem) => return Err(problem.into_error()),
-                }
+        let mut reports = Reports::of(self.send(request).await?);
+        while let Some(report) = reports.next().await? {
+            match report {
+                Report::Begin { path, bytes } => progress.begin(&path, bytes),
+                Report::Advance { bytes } => progress.advance(bytes),
+                Report::Summary(summary) => return Ok(summary),
+                Report::Failed(problem) => return Err(problem.into_error()),
             }
         }
         Err(Error::new(
@@ -149,19 +168,14 @@ impl Reach for Socket {
     async fn read_ado(&self, wish: &live::Wish, watch: &dyn Watch) -> Result<Outcome> {
         use crate::control::ado::Report;
         let request = request(Method::POST, "/control/ado", serde_json::json!(wish).to_string());
-        let mut body = self.send(request).await?.into_body();
-        let mut waiting = Vec::new();
-        while let Some(frame) = body.frame().await.transpose().map_err(lost)? {
-            waiting.extend_from_slice(&frame.into_data().unwrap_or_default());
-            while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = waiting.drain(..=end).collect();
-                match serde_json::from_slice(&line).map_err(lost)? {
-                    Report::Stream { name, project, count } => watch.stream(&name, project.as_deref(), count),
-                    Report::Pass(outcome) => watch.pass(&outcome),
-                    Report::Again(problem) => watch.failed(&problem.into_error()),
-                    Report::Done(outcome) => return Ok(outcome),
-                    Report::Failed(problem) => return Err(problem.into_error()),
-                }
+        let mut reports = Reports::of(self.send(request).await?);
+        while let Some(report) = reports.next().await? {
+            match report {
+                Report::Stream { name, project, count } => watch.stream(&name, project.as_deref(), count),
+                Report::Pass(outcome) => watch.pass(&outcome),
+                Report::Again(problem) => watch.failed(&problem.into_error()),
+                Report::Done(outcome) => return Ok(outcome),
+                Report::Failed(problem) => return Err(problem.into_error()),
             }
         }
         Err(Error::new(Kind::Unavailable, "the running server stopped; reading again goes on where it was"))
