@@ -38,7 +38,7 @@ pub use clock::{Clock, WallClock};
 pub use error::{Error, Kind, Result};
 pub use frame::{Batch, Frame, Idempotency, Receipt};
 pub use owner::OwnerLock;
-pub use ports::{NoRedaction, Redactor};
+pub use ports::{ChatModel, ChatRequest, Embedder, Message, NoRedaction, Purpose, Redactor, Speaker};
 pub use rows::{Rows, Value};
 pub use scope::{Scope, Tenants};
 pub use settings::{Settings, WalPlace};

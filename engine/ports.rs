@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::error::Result;
 use crate::table::{Column, Table};
 
 /// Takes secrets and personal data out of text before it becomes durable. Asked for every text and JSON column of every
@@ -49,4 +53,71 @@ impl Redactor for NoRedaction {
     fn column<'a>(&'a self, _: &Table, _: &Column) -> Option<Box<dyn ColumnRedactor + 'a>> {
         None
     }
+}
+
+/// What a text is embedded for: some models read a question otherwise than what answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The text asks.
+    Query,
+    /// The text is to be found.
+    Passage,
+}
+
+/// Turns texts into vectors of length one.
+#[async_trait]
+pub trait Embedder: Send + Sync + std::fmt::Debug {
+    /// The model and what tells its weights apart, such as `all-MiniLM-L6-v2@53aa5117`. Vectors of different names are never
+    /// compared.
+    fn model(&self) -> &str;
+    /// Numbers in a vector.
+    fn width(&self) -> usize;
+    /// Tokens of a text as the model counts them, its own marks left out.
+    fn tokens(&self, text: &str) -> usize;
+    /// Tokens of one text that the model reads; what is longer is cut there.
+    fn tokens_max(&self) -> usize;
+    /// One vector of [`Embedder::width`] a text, in their order. `Unavailable` when the model cannot answer now.
+    async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>>;
+}
+
+/// Who says a message of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// Whoever sets the rules.
+    System,
+    /// Whoever asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub speaker: Speaker,
+    /// What is said.
+    pub text: String,
+}
+
+/// What a model is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The conversation so far.
+    pub messages: Vec<Message>,
+    /// Tokens that the answer may have.
+    pub tokens_max: u32,
+    /// Zero takes the likeliest word each time.
+    pub temperature: f32,
+}
+
+/// Answers conversations, a piece at a time.
+#[async_trait]
+pub trait ChatModel: Send + Sync + std::fmt::Debug {
+    /// The model's name, for records.
+    fn model(&self) -> &str;
+    /// Tokens of question and answer together.
+    fn context_tokens(&self) -> usize;
+    /// The answer, as pieces of text in order. Dropping the stream ends the work.
+    async fn chat(&self, request: ChatRequest) -> Result<BoxStream<'static, Result<String>>>;
 }
