@@ -75,16 +75,11 @@ fn redact_column(column: &ArrayRef, redactor: &dyn ColumnRedactor) -> Option<(Ar
 
 fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(StringArray, Found)> {
     let mut changed: Vec<(usize, Cell)> = Vec::new();
-    let (mut found, mut in_cell) = (Vec::new(), Vec::new());
-    // What names a resource is the same in every record of a request: the last text is not read again.
-    let mut last: Option<(&str, Option<Cell>)> = None;
+    let mut found = Vec::new();
+    let mut seen = Seen::new(redactor);
     for row in (0..text.len()).filter(|row| text.is_valid(*row)) {
-        let value = text.value(row);
-        if last.as_ref().is_none_or(|(last, _)| *last != value) {
-            in_cell.clear();
-            last = Some((value, redactor.redact(value, &mut in_cell)));
-        }
-        changed.extend(last.as_ref().and_then(|(_, clean)| Some((row, clean.clone()?))));
+        let (clean, in_cell) = seen.redact(text.value(row));
+        changed.extend(clean.as_ref().map(|clean| (row, clean.clone())));
         found.extend(in_cell.iter().map(|finding| (row, finding.clone())));
     }
     if changed.is_empty() {
@@ -97,6 +92,49 @@ fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(Str
         None => text.is_valid(row).then(|| Cow::Borrowed(text.value(row))),
     });
     Some((clean.collect(), found))
+}
+
+/// Cells after which a column's texts are either known to repeat or not looked up any more.
+const TRIAL_CELLS: usize = 1024;
+/// Different texts of one batch that are remembered.
+const TEXTS_MAX: usize = 16_384;
+
+/// What the redactor said of the texts of one column. What names a resource or a product stands in many rows, and is read
+/// once; of a column whose texts all differ only the last one is remembered.
+struct Seen<'a> {
+    redactor: &'a dyn ColumnRedactor,
+    texts: HashMap<&'a str, Said>,
+    last: Option<(&'a str, Said)>,
+    cells: usize,
+    hits: usize,
+}
+
+/// What is stored in place of a text, and what was found in it.
+type Said = (Option<Cell>, Vec<Finding>);
+
+impl<'a> Seen<'a> {
+    fn new(redactor: &'a dyn ColumnRedactor) -> Self {
+        Seen { redactor, texts: HashMap::new(), last: None, cells: 0, hits: 0 }
+    }
+
+    fn redact(&mut self, text: &'a str) -> &Said {
+        if self.last.as_ref().is_some_and(|(last, _)| *last == text) {
+            return &self.last.as_ref().expect("it is the last text").1;
+        }
+        self.cells += 1;
+        let pays = self.cells < TRIAL_CELLS || self.hits * 2 > self.cells;
+        let known = pays.then(|| self.texts.get(text).cloned()).flatten();
+        self.hits += usize::from(known.is_some());
+        let said = known.unwrap_or_else(|| {
+            let mut found = Vec::new();
+            let clean = self.redactor.redact(text, &mut found);
+            if pays && self.texts.len() < TEXTS_MAX {
+                self.texts.insert(text, (clean.clone(), found.clone()));
+            }
+            (clean, found)
+        });
+        &self.last.insert((text, said)).1
+    }
 }
 
 #[cfg(test)]

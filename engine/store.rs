@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
+use crate::facts::current::Bound;
 use crate::facts::{Facts, FactsStatus, Snapshot, encode};
 use crate::frame::{Frame, Receipt};
 use crate::memory::Memory;
@@ -352,7 +353,16 @@ impl Store {
 
     /// Asks one SELECT (or EXPLAIN, SHOW, DESCRIBE) under a scope.
     pub async fn query(&self, scope: &Scope, question: impl Into<Question>, limits: Limits) -> Result<Answer> {
-        let question = question.into();
+        self.query_at(scope, question.into(), limits, Bound::Now).await
+    }
+
+    /// The same over what was there at `at` (µs since 1970): every table and view of the question looks back. State tables
+    /// keep no history and are refused, as is a look back behind the horizon.
+    pub async fn query_as_of(&self, scope: &Scope, question: Question, limits: Limits, at: i64) -> Result<Answer> {
+        self.query_at(scope, question, limits, Bound::Time(at)).await
+    }
+
+    async fn query_at(&self, scope: &Scope, question: Question, limits: Limits, bound: Bound) -> Result<Answer> {
         self.queries.fetch_add(1, Ordering::Relaxed);
         let (snapshots, snapshot_seq) = self.snapshots();
         let entry = Entry {
@@ -364,7 +374,7 @@ impl Store {
             status: "cancelled",
             error: None,
         };
-        let planned = self.asking.ask(scope, &question, snapshots, &self.state).await;
+        let planned = self.asking.ask(scope, &question, bound, snapshots, &self.state).await;
         match planned {
             Ok(stream) => {
                 let query_id = entry.query_id.clone();

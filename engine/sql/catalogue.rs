@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
-    TableFunction, TableFunctionImpl, TableProvider,
+    TableFunctionImpl, TableProvider,
 };
+use datafusion::common::plan_err;
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::context::SessionState;
@@ -19,9 +20,8 @@ use datafusion::sql::parser::Statement;
 use parking_lot::RwLock;
 
 use super::information;
-use super::names::Names;
 use super::provider::{FactProvider, StateProvider};
-use super::session::from_datafusion;
+use super::session::{Views, from_datafusion};
 use crate::error::{Error, Kind, Result};
 use crate::facts::Snapshot;
 use crate::facts::current::Bound;
@@ -34,6 +34,8 @@ use crate::table::View;
 pub const CATALOG: &str = "stellwerk";
 /// Name of the schema that all tables stand in.
 pub const SCHEMA: &str = "public";
+/// The function that looks back.
+pub const AS_OF: &str = "as_of";
 const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// The tables as one scope sees them, at one moment.
@@ -42,6 +44,8 @@ pub struct ScopedSchema {
     snapshots: BTreeMap<&'static str, Snapshot>,
     scope: Scope,
     state: Arc<State>,
+    /// How far back tables look whose names stand alone.
+    bound: Bound,
     /// Views that this question names, planned.
     views: RwLock<HashMap<&'static str, Arc<dyn TableProvider>>>,
     /// Rows in the tables that the question names, superseded ones among them.
@@ -61,12 +65,14 @@ impl ScopedSchema {
         snapshots: BTreeMap<&'static str, Snapshot>,
         scope: Scope,
         state: Arc<State>,
+        bound: Bound,
     ) -> Self {
         ScopedSchema {
             catalogue: catalogue.clone(),
             snapshots,
             scope,
             state,
+            bound,
             views: RwLock::default(),
             named_rows: AtomicUsize::new(0),
         }
@@ -89,28 +95,28 @@ impl ScopedSchema {
     }
 
     /// `as_of('table', <_seq or timestamp>)`.
-    pub fn as_of_function(self: Arc<Self>) -> Arc<TableFunction> {
-        Arc::new(TableFunction::new("as_of".to_owned(), Arc::new(AsOf { schema: self })))
+    pub fn as_of_function(self: Arc<Self>) -> Arc<dyn TableFunctionImpl> {
+        Arc::new(AsOf { schema: self })
     }
 
     /// Plans the views that a statement names, and those that they name. `information_schema` names all of them.
-    pub async fn plan_views(&self, session: &SessionState, names: &Names, statement: &Statement) -> Result<()> {
+    pub async fn plan_views(&self, session: &SessionState, views: &Views, statement: &Statement) -> Result<()> {
         for reference in session.resolve_table_references(statement).map_err(from_datafusion)? {
             let whole = reference.schema() == Some(INFORMATION_SCHEMA);
             for view in self.catalogue.views.iter().filter(|v| whole || v.name == reference.table()) {
-                Box::pin(self.plan_view(session, names, view)).await?;
+                Box::pin(self.plan_view(session, views, view)).await?;
             }
         }
         Ok(())
     }
 
-    async fn plan_view(&self, session: &SessionState, names: &Names, view: &View) -> Result<()> {
+    async fn plan_view(&self, session: &SessionState, views: &Views, view: &View) -> Result<()> {
         if self.views.read().contains_key(view.name) {
             return Ok(());
         }
         let broken = |e: Error| Error::new(Kind::Internal, format!("view {}: {e}", view.name));
-        let statement = super::parse(view.sql, names, &[]).map_err(broken)?;
-        self.plan_views(session, names, &statement).await?;
+        let statement = views.statement(view).map_err(broken)?;
+        self.plan_views(session, views, &statement).await?;
         let plan = session.statement_to_plan(statement).await.map_err(|e| broken(from_datafusion(e)))?;
         let table = Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())));
         let name = self.catalogue.views.iter().find(|v| v.name == view.name).expect("it is one of them").name;
@@ -140,11 +146,15 @@ impl SchemaProvider for ScopedSchema {
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
-        Ok(self.provider(name, Bound::Now))
+        let found = self.provider(name, self.bound);
+        if found.is_none() && self.catalogue.state_tables.iter().any(|table| table.name == name) {
+            return plan_err!("{name} keeps no history: it cannot be asked as of then");
+        }
+        Ok(found)
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.provider(name, Bound::Now).is_some()
+        self.provider(name, self.bound).is_some()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One question from text to a stream: parsed, planned over the catalogue of its scope, checked by the second wall, run
 //! within the memory that all questions share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
@@ -11,17 +11,21 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use parking_lot::RwLock;
 
-use super::catalogue::{CATALOG, SCHEMA, ScopedSchema};
+use super::catalogue::{AS_OF, CATALOG, SCHEMA, ScopedSchema};
 use super::names::Names;
 use super::{guard, install};
 use crate::error::{Error, Kind, Result};
 use crate::facts::Snapshot;
+use crate::facts::current::Bound;
 use crate::memory::Memory;
 use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::store::{Catalogue, Question};
+use crate::table::View;
 
 /// Names that are not columns of a declared table but keep their spelling.
 const STORE_NAMES: &[&str] = &[crate::table::SEQ];
@@ -35,6 +39,25 @@ pub struct Asking {
     names: Arc<Names>,
     catalogue: Catalogue,
     base: SessionState,
+    views: Views,
+}
+
+/// The views' texts, parsed once. What they mean depends on the scope, what they say does not.
+pub struct Views {
+    names: Arc<Names>,
+    parsed: RwLock<HashMap<&'static str, Statement>>,
+}
+
+impl Views {
+    /// What a view says.
+    pub fn statement(&self, view: &View) -> Result<Statement> {
+        if let Some(statement) = self.parsed.read().get(view.name) {
+            return Ok(statement.clone());
+        }
+        let statement = super::parse(view.sql, &self.names, &[])?;
+        self.parsed.write().insert(view.name, statement.clone());
+        Ok(statement)
+    }
 }
 
 impl std::fmt::Debug for Asking {
@@ -77,27 +100,32 @@ impl Asking {
             .with_information_schema(false);
         let builder =
             SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(Arc::new(runtime));
-        let mut builder = install(builder);
+        // Each question brings its own table functions, and no others: what generates rows carries no scope.
+        let mut builder = install(builder).with_table_function_list(Vec::new());
         let functions = builder.scalar_functions().get_or_insert_with(Vec::new);
         functions.extend(catalogue.functions.iter().map(|function| Arc::clone(&function.udf)));
         let base = builder.build();
-        Ok(Asking { names: Arc::new(names(catalogue)), catalogue: catalogue.clone(), base })
+        let names = Arc::new(names(catalogue));
+        let views = Views { names: Arc::clone(&names), parsed: RwLock::default() };
+        Ok(Asking { names, catalogue: catalogue.clone(), base, views })
     }
 
-    /// Plans a question and starts it.
+    /// Plans a question over what was there at `bound`, and starts it.
     pub async fn ask(
         &self,
         scope: &Scope,
         question: &Question,
+        bound: Bound,
         snapshots: BTreeMap<&'static str, Snapshot>,
         state: &Arc<State>,
     ) -> Result<SendableRecordBatchStream> {
         let statement = super::parse(&question.sql, &self.names, &question.params)?;
-        let schema = Arc::new(ScopedSchema::new(&self.catalogue, snapshots, scope.clone(), state.clone()));
-        let builder =
-            SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(schema.clone().catalog_list());
-        let mut session = builder.with_table_function_list(vec![schema.clone().as_of_function()]).build();
-        schema.plan_views(&session, &self.names, &statement).await?;
+        let schema = Arc::new(ScopedSchema::new(&self.catalogue, snapshots, scope.clone(), state.clone(), bound));
+        // A copy, not a rebuilt state: that would register hundreds of functions anew for every question.
+        let mut session = self.base.clone();
+        session.register_catalog_list(schema.clone().catalog_list());
+        session.register_udtf(AS_OF, schema.clone().as_of_function());
+        schema.plan_views(&session, &self.views, &statement).await?;
         let plan = session.statement_to_plan(statement).await.map_err(from_datafusion)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(from_datafusion)?;
