@@ -71,6 +71,8 @@ run-fuzz:
 	@FUZZ_SECONDS="$(SECONDS)" FUZZ_TARGET="$(TARGET)" FUZZ_INPUT="$(INPUT)" FUZZ_KEEP="$(KEEP)" tests/fuzz/run
 
 run-bench:
+	cargo build --bin stellwerk
+	@deploy/setup weights
 	cargo bench --bench stellwerk --profile dev -- $(ARGS)
 
 run-lint:

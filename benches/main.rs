@@ -8,16 +8,20 @@
 #[allow(dead_code)]
 #[path = "../tests/simulated/kubernetes.rs"]
 mod api_server;
+mod audit;
+mod budget;
 mod bytes;
 mod clickbench;
 mod data;
 mod decoded;
+mod embed;
 mod focus;
 mod growth;
 #[allow(dead_code)]
 #[path = "../tests/harness.rs"]
 mod harness;
 mod kubernetes;
+mod ledger;
 mod load;
 mod logs;
 mod machine;
@@ -28,6 +32,7 @@ mod policy;
 mod questions;
 mod redaction;
 mod report;
+mod retrieval;
 mod signals;
 mod start;
 mod takers;
@@ -62,12 +67,18 @@ pub const SUITES: &[Suite] = &[
     },
     Suite { name: "bytes", shows: "bytes on disk a log row, data and indexes", run: bytes::run },
     Suite { name: "focus", shows: "FOCUS rows: load, and the commonest questions about cost", run: focus::run },
+    Suite {
+        name: "ledger",
+        shows: "FOCUS rows against the rules; 1,000 nodes over 30 days spread over who used them",
+        run: ledger::run,
+    },
     Suite { name: "needle", shows: "looking up a trace while logs arrive at half capacity", run: needle::run },
     Suite {
         name: "growth",
         shows: "acks after 10,000 flushes, memory under dashboards, start with age",
         run: growth::run,
     },
+    Suite { name: "budget", shows: "reserve and post a second, durable; how long a decision takes", run: budget::run },
     Suite { name: "policy", shows: "10,000 pods by every policy: seconds on one core, memory", run: policy::run },
     Suite {
         name: "redaction",
@@ -78,6 +89,21 @@ pub const SUITES: &[Suite] = &[
         name: "kubernetes",
         shows: "25,000 pods listed and watched: memory, first full table, time to visible",
         run: kubernetes::run,
+    },
+    Suite {
+        name: "audit",
+        shows: "the audit log's tree: rows a second, alone and durable in the state database",
+        run: audit::run,
+    },
+    Suite {
+        name: "embed",
+        shows: "tokens a second embedded on the processor, and what int8 costs in quality",
+        run: embed::run,
+    },
+    Suite {
+        name: "retrieval",
+        shows: "full text, vectors and fusion on one core, beside seven peers",
+        run: retrieval::run,
     },
     Suite { name: "start", shows: "ready after kill -9 with a long log to read again", run: start::run },
 ];

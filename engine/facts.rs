@@ -15,6 +15,7 @@ pub mod zones;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -73,6 +74,8 @@ pub struct Facts {
     /// the mark of the second and both be current.
     loads: tokio::sync::Mutex<()>,
     memory: Memory,
+    /// How often rows became visible since the table was opened.
+    changes: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -141,6 +144,7 @@ impl Facts {
             commits: tokio::sync::Mutex::new(()),
             loads: tokio::sync::Mutex::new(()),
             memory: memory.clone(),
+            changes: AtomicU64::new(0),
             inner: Mutex::new(inner),
         };
         Ok((facts, mark.next))
@@ -170,6 +174,12 @@ impl Facts {
     /// Makes acknowledged rows visible. `rows` has the stored schema and `_seq` from `first` on.
     pub fn publish(&self, rows: RecordBatch, first: u64, at_us: i64) {
         self.inner.lock().tail.push(rows, first, at_us);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often rows became visible since the table was opened: who saw it at the same number has seen all.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// The table as it is now.
@@ -298,6 +308,7 @@ impl Facts {
         let committed = CommitBuilder::new(dataset).execute(transaction).await.map_err(|e| self.doubt(&doing, e))?;
         let version = committed.version_id();
         self.inner.lock().adopt(Arc::new(committed), additions, Some((version, flushed)));
+        self.changes.fetch_add(1, Ordering::SeqCst);
         reached(Point::LoadCommitted);
         Ok(())
     }

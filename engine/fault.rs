@@ -54,6 +54,14 @@ pub enum Point {
     CleanBegun,
     /// Files of old versions are deleted.
     CleanDone,
+    /// Chunks are durable, and no search finds them yet.
+    ChunksWritten,
+    /// The full text is committed, and what it replaces still stands beside it.
+    TextCommitted,
+    /// Vectors are durable, and in no index yet.
+    EmbeddingKept,
+    /// Questions turned to another model, and it is not noted yet.
+    ModelSwitched,
 }
 
 /// The names of the points, in the order of [`Point`].
@@ -78,6 +86,10 @@ pub const POINTS: &[&str] = &[
     "index-committed",
     "clean-begun",
     "clean-done",
+    "chunks-written",
+    "text-committed",
+    "embedding-kept",
+    "model-switched",
 ];
 
 /// What ends this process.
@@ -144,7 +156,7 @@ mod tests {
 
     #[test]
     fn points_and_names_stand_in_one_order() {
-        assert_eq!(POINTS.len(), Point::CleanDone as usize + 1);
+        assert_eq!(POINTS.len(), Point::ModelSwitched as usize + 1);
         assert_eq!(POINTS[Point::FlushCommitted as usize], "flush-committed");
         assert_eq!(POINTS[Point::IndexBegun as usize], "index-begun");
     }

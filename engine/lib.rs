@@ -26,6 +26,7 @@ pub mod state;
 pub mod store;
 pub mod table;
 pub mod wal;
+pub mod witness;
 pub mod writer;
 
 pub use arrow;
@@ -45,3 +46,4 @@ pub use settings::{Settings, WalPlace};
 pub use state::{State, StateTable};
 pub use store::{Answer, Catalogue, Limits, Load, Ports, Question, Store};
 pub use table::{Column, Index, Table, Type, View};
+pub use witness::{Commit, RowDigest, Witness};

@@ -129,6 +129,30 @@ impl Place {
     }
 }
 
+/// The objects of another place than the tables': a folder (made if it is not there, every file fsynced) or a URL of the
+/// allow-list, with its options as object_store names them; and the path that its own objects begin with.
+pub fn objects(place: &str, options: &[(String, String)]) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    if !place.contains("://") {
+        let doing = || format!("open {place}");
+        std::fs::create_dir_all(place).map_err(|e| Error::unavailable(&doing(), e))?;
+        let files = LocalFileSystem::new_with_prefix(place).map_err(|e| Error::unavailable(&doing(), e))?;
+        return Ok((Arc::new(files.with_fsync(true)), Path::default()));
+    }
+    let url = Url::parse(place).map_err(|e| Error::invalid(format!("the URL {place:?} does not parse: {e}")))?;
+    if url.scheme() == "file" {
+        let path = url.to_file_path().map_err(|()| Error::invalid(format!("{place} names no local directory")))?;
+        return objects(&path.display().to_string(), options);
+    }
+    if !SCHEMES.contains(&url.scheme()) {
+        let known = SCHEMES.iter().map(|s| format!("{s}://")).collect::<Vec<_>>().join(", ");
+        return Err(Error::invalid(format!("objects lie in a folder or under {known}, not under {}://", url.scheme())));
+    }
+    let options = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let (store, base) =
+        object_store::parse_url_opts(&url, options).map_err(|e| Error::unavailable(&format!("open {place}"), e))?;
+    Ok((store.into(), base))
+}
+
 fn sync_dirs(dir: &FilePath) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;

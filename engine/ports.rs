@@ -118,6 +118,10 @@ pub trait ChatModel: Send + Sync + std::fmt::Debug {
     fn model(&self) -> &str;
     /// Tokens of question and answer together.
     fn context_tokens(&self) -> usize;
+    /// Tokens of a text, rather too many than too few where the model's own count is not at hand.
+    fn tokens(&self, text: &str) -> usize {
+        text.len().div_ceil(3)
+    }
     /// The answer, as pieces of text in order. Dropping the stream ends the work.
     async fn chat(&self, request: ChatRequest) -> Result<BoxStream<'static, Result<String>>>;
 }

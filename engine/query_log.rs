@@ -45,10 +45,11 @@ pub struct Entry {
     pub error: Option<String>,
 }
 
-/// The tenant that a scope's questions are logged under.
+/// The tenant that a scope's questions are logged under: with several, the first.
 pub fn tenant_of(scope: &Scope) -> &str {
     match &scope.tenants {
         Tenants::All => PLATFORM,
         Tenants::One(tenant) => tenant,
+        Tenants::Several(tenants) => &tenants[0],
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Decimal128Builder, Float64Builder, Int8Builder,
-    Int64Builder, RecordBatch, StringBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
-    TimestampNanosecondBuilder,
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Decimal128Builder, FixedSizeListBuilder, Float32Builder,
+    Float64Builder, Int8Builder, Int64Builder, RecordBatch, StringBuilder, StringDictionaryBuilder,
+    TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
 };
 use arrow::datatypes::Int32Type;
 
@@ -25,6 +25,8 @@ pub enum Value {
     /// Microseconds for `Time`, nanoseconds for `TimeNs`.
     Time(i64),
     Bytes(Vec<u8>),
+    /// As many numbers as the column's width, none of them infinite.
+    Vector(Vec<f32>),
 }
 
 impl From<&str> for Value {
@@ -79,6 +81,7 @@ pub(crate) enum ColumnBuilder {
     Time(TimestampMicrosecondBuilder),
     TimeNs(TimestampNanosecondBuilder),
     Bytes(BinaryBuilder),
+    Vector(FixedSizeListBuilder<Float32Builder>),
 }
 
 impl Rows {
@@ -163,6 +166,9 @@ impl Rows {
 }
 
 fn fits(kind: Type, value: &Value) -> bool {
+    if let (Type::Vector(width), Value::Vector(numbers)) = (kind, value) {
+        return numbers.len() == usize::from(width) && numbers.iter().all(|number| number.is_finite());
+    }
     matches!(
         (kind, value),
         (_, Value::Null)
@@ -198,6 +204,9 @@ impl ColumnBuilder {
             Type::Time => ColumnBuilder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Type::TimeNs => ColumnBuilder::TimeNs(TimestampNanosecondBuilder::new().with_timezone("UTC")),
             Type::Bytes => ColumnBuilder::Bytes(BinaryBuilder::new()),
+            Type::Vector(width) => {
+                ColumnBuilder::Vector(FixedSizeListBuilder::new(Float32Builder::new(), i32::from(width)))
+            }
         }
     }
 
@@ -212,6 +221,10 @@ impl ColumnBuilder {
             (ColumnBuilder::Time(b), Value::Time(v)) => b.append_value(v),
             (ColumnBuilder::TimeNs(b), Value::Time(v)) => b.append_value(v),
             (ColumnBuilder::Bytes(b), Value::Bytes(v)) => b.append_value(v),
+            (ColumnBuilder::Vector(b), Value::Vector(v)) => {
+                b.values().append_slice(&v);
+                b.append(true);
+            }
             (builder, _) => builder.append_null(),
         }
     }
@@ -227,6 +240,11 @@ impl ColumnBuilder {
             ColumnBuilder::Time(b) => b.append_null(),
             ColumnBuilder::TimeNs(b) => b.append_null(),
             ColumnBuilder::Bytes(b) => b.append_null(),
+            ColumnBuilder::Vector(b) => {
+                let width = usize::try_from(b.value_length()).expect("a width is a u16");
+                b.values().append_nulls(width);
+                b.append(false);
+            }
         }
     }
 
@@ -241,6 +259,7 @@ impl ColumnBuilder {
             ColumnBuilder::Time(b) => b,
             ColumnBuilder::TimeNs(b) => b,
             ColumnBuilder::Bytes(b) => b,
+            ColumnBuilder::Vector(b) => b,
         };
         builder.finish()
     }

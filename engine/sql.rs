@@ -29,6 +29,7 @@ pub mod provider;
 pub mod refuse;
 pub mod session;
 pub mod spelling;
+pub mod table_function;
 pub mod time;
 pub mod time_format;
 pub mod time_kernels;

@@ -1,14 +1,14 @@
 //! The face of the engine: open a store, append frames, load files, ask.
 
+mod asked;
+
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -31,10 +31,14 @@ use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::sql::functions::Function;
 use crate::sql::session::Asking;
+use crate::sql::table_function::TableFunction;
 use crate::state::{State, StateTable};
 use crate::table::{Table, View};
 use crate::wal::{Log, ipc};
+use crate::witness::Witness;
 use crate::writer::{Piece, Start, Writer};
+
+pub use asked::{Answer, Limits, Load, Question};
 
 /// Longest that an append waits for room in the tail before it is refused.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
@@ -57,6 +61,8 @@ pub struct Catalogue {
     pub state_tables: Vec<&'static StateTable>,
     /// Functions of the floors above.
     pub functions: Vec<Function>,
+    /// Functions in FROM of the floors above.
+    pub table_functions: Vec<TableFunction>,
 }
 
 /// What fills the engine's ports.
@@ -64,52 +70,6 @@ pub struct Catalogue {
 pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub redactor: Arc<dyn Redactor>,
-}
-
-/// A bulk load: a file's rows, in one commit, without the log.
-pub struct Load {
-    /// Where they go.
-    pub table: &'static Table,
-    /// The file or door; becomes the source column.
-    pub source: String,
-    /// Batches of [`Table::batch_schema`], in log order. An error ends the load and nothing is committed.
-    pub batches: BoxStream<'static, Result<RecordBatch>>,
-}
-
-/// One question: a SELECT, and texts for its placeholders (`?` in order, or `$1`, `$2` …).
-#[derive(Debug, Clone, Default)]
-pub struct Question {
-    pub sql: String,
-    pub params: Vec<String>,
-}
-
-impl From<&str> for Question {
-    fn from(sql: &str) -> Self {
-        Question { sql: sql.to_owned(), params: Vec::new() }
-    }
-}
-
-/// Bounds of one question.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// More rows than this end the answer with an error of kind `Limit`.
-    pub rows_max: usize,
-    /// Longer than this ends the answer with an error of kind `Limit`.
-    pub time_max: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { rows_max: 10_000_000, time_max: Duration::from_secs(300) }
-    }
-}
-
-/// A running answer. Dropping it cancels the question.
-pub struct Answer {
-    /// Id of the question in `query_log`.
-    pub query_id: String,
-    /// Batches with the answer's schema (`stream.schema()`); limits and failures come as errors of the stream.
-    pub stream: SendableRecordBatchStream,
 }
 
 /// Figures of a store, for status and metrics.
@@ -152,6 +112,7 @@ pub struct Store {
     queries: AtomicU64,
     appended_rows: AtomicU64,
     findings: Counter,
+    pub(crate) witness: OnceLock<Arc<dyn Witness>>,
     /// This process's name in leases, new with every start.
     holder: String,
     logging: tokio_util::task::TaskTracker,
@@ -216,6 +177,7 @@ impl Store {
             queries: AtomicU64::new(0),
             appended_rows: AtomicU64::new(0),
             findings: Counter::default(),
+            witness: OnceLock::new(),
             holder: uuid::Uuid::new_v4().to_string(),
             logging: tokio_util::task::TaskTracker::new(),
             _owner: owner,
@@ -258,6 +220,11 @@ impl Store {
         }
     }
 
+    /// How often rows of a table became visible since the store was opened: a cheap way to know that nothing is new.
+    pub fn changes(&self, table: &str) -> u64 {
+        self.tables.get(table).map_or(0, |facts| facts.changes())
+    }
+
     /// Makes a frame durable: when this returns, it is fsynced and visible. Redacts on the way.
     pub async fn append(&self, frame: Frame) -> Result<Receipt> {
         if self.closing.load(Ordering::SeqCst) {
@@ -270,11 +237,14 @@ impl Store {
         self.room().await?;
         let mut pieces = Vec::with_capacity(frame.batches.len());
         let mut found = Vec::with_capacity(frame.batches.len());
+        let (mut seen, mut ahead) = (Vec::new(), 0);
         for batch in frame.batches {
             let facts = self.facts(batch.table.name)?;
             encode::check(batch.table, &batch.rows)?;
             let (rows, findings) = redact(batch.table, batch.rows, &*self.ports.redactor);
             found.push(findings);
+            seen.extend(self.seen(batch.table, &frame.source, &rows, ahead)?);
+            ahead += rows.num_rows() as u64;
             let ipc = ipc::encode(&rows)?;
             pieces.push(Piece { facts, rows, ipc });
         }
@@ -284,6 +254,9 @@ impl Store {
         if !receipt.repeated {
             self.appended_rows.fetch_add(receipt.rows, Ordering::Relaxed);
             found.into_iter().for_each(|findings| self.findings.add(findings));
+            for seen in seen {
+                seen.tell(receipt.seq).await;
+            }
         }
         if touched.iter().any(|t| t.tail_size().0 >= self.settings.flush_rows) {
             self.flush_now.notify_one();
@@ -321,6 +294,8 @@ impl Store {
         let (this, table, source, counted) = (self.shared(), load.table, load.source, rows.clone());
         let found = Arc::new(parking_lot::Mutex::new(Vec::<Findings>::new()));
         let finding = found.clone();
+        let seen = Arc::new(parking_lot::Mutex::new(self.seeing(table, &source)));
+        let seeing = seen.clone();
         let schema = encode::lance_schema(table);
         let ordered = schema.clone();
         let stored = load.batches.map(move |batch| -> Result<RecordBatch> {
@@ -332,7 +307,9 @@ impl Store {
             }
             let n = batch.num_rows() as u64;
             counted.fetch_add(n, Ordering::SeqCst);
-            encode::in_order_of(&encode::stored(table, &batch, &source, at_us, this.writer.take_seqs(n)), &ordered)
+            let seq = this.writer.take_seqs(n);
+            seeing.lock().as_mut().map_or(Ok(()), |seen| seen.add(&batch, seq))?;
+            encode::in_order_of(&encode::stored(table, &batch, &source, at_us, seq), &ordered)
         });
         // Lance hands a stream's error back as text; what we said, and its kind, is kept aside.
         let said = Arc::new(parking_lot::Mutex::new(None));
@@ -348,6 +325,10 @@ impl Store {
         found.lock().drain(..).for_each(|findings| self.findings.add(findings));
         let rows = rows.load(Ordering::SeqCst);
         self.appended_rows.fetch_add(rows, Ordering::Relaxed);
+        let seen = seen.lock().take();
+        if let Some(seen) = seen {
+            seen.tell(0).await;
+        }
         Ok(Receipt { seq: first, rows, repeated: false })
     }
 

@@ -28,6 +28,8 @@ pub enum Type {
     TimeNs,
     /// `Binary`.
     Bytes,
+    /// A vector of so many numbers: `FixedSizeList(Float32)`, as Lance's clients search it.
+    Vector(u16),
 }
 
 /// Digits of the ledger's decimals: 20 before the point, 18 after it.
@@ -48,6 +50,10 @@ impl Type {
             Type::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Type::TimeNs => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
             Type::Bytes => DataType::Binary,
+            Type::Vector(width) => {
+                let item = Field::new("item", DataType::Float32, true);
+                DataType::FixedSizeList(Arc::new(item), i32::from(width))
+            }
         }
     }
 
@@ -63,6 +69,7 @@ impl Type {
             Type::Time => "TIMESTAMP(6) UTC",
             Type::TimeNs => "TIMESTAMP(9) UTC",
             Type::Bytes => "BYTEA",
+            Type::Vector(_) => "FLOAT[]",
         }
     }
 }
@@ -146,6 +153,11 @@ pub struct Table {
     pub indexes: &'static [Index],
     /// Rows older than this, by `time`, are deleted by maintenance. `None` keeps them.
     pub retention_days: Option<u32>,
+    /// Column (`Json`) with the groups that may see a row, a list of names; null is everybody of the tenant. A scope of all
+    /// tenants sees every row.
+    pub acl: Option<&'static str>,
+    /// Its texts were taken from other tables of this store, and were redacted there: what is cut anew stays as it is.
+    pub derived: bool,
 }
 
 /// A row's place in the log, as a column of every table.
@@ -173,6 +185,8 @@ impl Table {
             ingested_at: "ingested_at",
             indexes: &[],
             retention_days: None,
+            acl: None,
+            derived: false,
         }
     }
 

@@ -1,2 +1,20 @@
-//! Floor 2: text becomes chunks, vectors, full text and answers. Empty so far: the retrieval issue fills it. It may import
-//! `engine` and `ledger`, never `ingest`: what the two share is the table `document`.
+//! Floor 2: documents cut into chunks, indexed as full text and vectors, asked, and answered from. Imports `engine` and
+//! `ledger`, never `ingest`: what siblings share is a table.
+
+pub mod answer;
+pub mod chat;
+pub mod chunk;
+pub mod embed;
+pub mod evaluate;
+pub mod fuse;
+pub mod material;
+pub mod model;
+pub mod search;
+pub mod stored;
+pub mod text;
+pub mod vector;
+
+use engine::Table;
+
+/// Every table of this room.
+pub const TABLES: &[&Table] = stored::TABLES;

@@ -1,9 +1,11 @@
 //! A folder of CSV files becomes what `ledger::allocate` spreads. Either costs, as OpenCost's own export has them
 //! (`allocations.csv`, with `idle_cluster.csv`, `idle_node.csv`), or usage and assets, from which costs follow
 //! (`containers.csv`, `nodes.csv`, `volumes.csv`, `mounts.csv`, `load_balancers.csv`); beside either, `tenancy.csv`.
+//! Or what the store holds of clusters becomes it (`stored`).
 //! Columns `label_NAME` and `annotation_NAME` are labels and annotations.
 
 mod sheet;
+pub mod stored;
 mod usage;
 
 use std::path::Path;
@@ -40,7 +42,7 @@ pub fn read(folder: &Path, by_node: bool, defaults: &Defaults) -> Result<Input> 
         }
     }
     if !by_node {
-        input.idle = by_cluster(input.idle)?;
+        input.idle = idle_by_cluster(input.idle)?;
     }
     Ok(input)
 }
@@ -93,6 +95,7 @@ fn costs(folder: &Path, by_node: bool) -> Result<Input> {
 /// The names of a row.
 fn names(line: &Line<'_>) -> Result<Row> {
     Ok(Row {
+        tenant: line.text("tenant"),
         cluster: line.needed("cluster")?,
         node: line.text("node"),
         namespace: line.text("namespace"),
@@ -108,7 +111,7 @@ fn names(line: &Line<'_>) -> Result<Row> {
 }
 
 /// Idle of all nodes of each cluster together.
-fn by_cluster(idle: Vec<Idle>) -> Result<Vec<Idle>> {
+pub fn idle_by_cluster(idle: Vec<Idle>) -> Result<Vec<Idle>> {
     let mut found: Vec<Idle> = Vec::new();
     for one in idle {
         let at = found.iter().position(|known| known.cluster == one.cluster);

@@ -1,4 +1,5 @@
-//! Documents: trees of Markdown, HTML, AsciiDoc, reStructuredText and plain text, wikis among them, become `document`.
+//! Documents: trees of Markdown, HTML, AsciiDoc, reStructuredText, plain text, PDF and DOCX, wikis among them, become
+//! `document`.
 //!
 //! Only what changed is written: a file is compared with what the store holds by its hash, and one that is gone takes its
 //! row along.
@@ -15,10 +16,12 @@ use crate::{FileOptions, Parsed, Progress, Source, Summary, known};
 
 mod adr;
 mod document;
+mod docx;
 mod front_matter;
 mod language;
 mod markdown;
 mod page;
+mod pdf;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,7 @@ mod tree;
 pub mod views;
 
 pub use document::{DOCUMENT, Document, delete};
-pub use page::{Page, is_document};
+pub use page::{Page, is_document, is_packed};
 pub use tree::{order_of, wiki_title};
 
 /// Documents of one frame before the next begins.
@@ -41,7 +44,9 @@ pub async fn stored(
     reference: &str,
 ) -> Result<HashMap<String, (String, i64)>> {
     let sql = "SELECT path, content_hash, CAST(version AS VARCHAR) FROM document WHERE tenant = $1 AND origin = $2 AND ref = $3";
-    let rows = known::rows(store, scope, sql, &[tenant, origin, reference]).await?;
+    // A page that only some groups may read is known all the same: the tenant stands in the question.
+    let reader = Scope::platform(&scope.principal);
+    let rows = known::rows(store, &reader, sql, &[tenant, origin, reference]).await?;
     let entry = |row: Vec<Option<String>>| {
         let mut cells = row.into_iter();
         let mut next = || cells.next().flatten();
@@ -139,7 +144,7 @@ impl Source for Docs {
     }
 
     fn doc(&self) -> &'static str {
-        "Documents: Markdown, HTML, AsciiDoc, reStructuredText, text; a file, a folder or a wiki (.order); only what changed is read again"
+        "Documents: Markdown, HTML, AsciiDoc, reStructuredText, text, PDF, DOCX; a file, a folder or a wiki (.order); only what changed is read again"
     }
 
     fn tables(&self) -> Vec<&'static Table> {

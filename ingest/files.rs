@@ -35,6 +35,7 @@ pub fn key_part(name: &str) -> String {
 pub fn key_owner(scope: &Scope, named: Option<&str>) -> String {
     match &scope.tenants {
         Tenants::One(tenant) => format!("one:{}", key_part(tenant)),
+        Tenants::Several(_) => format!("one:{}", key_part(scope.owner(named))),
         Tenants::All => format!("all:{}", key_part(named.unwrap_or_default())),
     }
 }
@@ -52,11 +53,12 @@ pub struct Reading<'a> {
 
 /// The tenant of rows that name none. A tenant's caller cannot name another.
 pub fn tenant(scope: &Scope, options: &FileOptions) -> Result<Option<String>> {
-    match (&scope.tenants, &options.tenant) {
-        (Tenants::One(own), Some(named)) if own.as_ref() != named => {
+    match &options.tenant {
+        Some(named) if !scope.tenants.covers(named) => {
+            let own = scope.owner(None);
             Err(Error::new(Kind::Denied, format!("a credential of tenant {own} cannot write for {named}")))
         }
-        (_, named) => Ok(named.clone()),
+        named => Ok(named.clone()),
     }
 }
 

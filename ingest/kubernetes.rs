@@ -71,6 +71,22 @@ const FRAME_BYTES: usize = 4 << 20;
 /// Name of the cluster where a file's reader gives none.
 const CLUSTER_UNNAMED: &str = "default";
 
+/// The rows that a stored version of an object has in the table of its kind; none for what has no table or does not fit.
+pub(crate) fn rows_of(
+    object: &serde_json::Value,
+    tenant: &str,
+    cluster: &str,
+) -> Option<engine::arrow::array::RecordBatch> {
+    // The version was kept once; whose it is was decided then.
+    let scope = Scope::tenant(tenant, "history");
+    let origin = Origin { scope: &scope, cluster, tenant: None };
+    let meta = meta::Meta::read(object, origin).ok()?;
+    let detail = detail::of(meta.api_group, meta.kind)?;
+    let mut rows = engine::Rows::new(detail.table);
+    detail.put(&meta, origin, &mut rows, &mut Vec::new());
+    (!rows.is_empty()).then(|| rows.finish())
+}
+
 /// Reads a body of objects into one unit.
 pub fn objects(body: &[u8], scope: &Scope, cluster: &str) -> Result<Parsed> {
     let origin = Origin { scope, cluster, tenant: None };

@@ -21,8 +21,17 @@ const BROKEN_MAX: usize = 1_000;
 /// Elements within elements that are followed.
 const DEPTH_MAX: usize = 128;
 
-/// The pieces of a document, in order.
+/// The pieces of a document of HTML, in order.
 pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+    cut(text, RAW)
+}
+
+/// The pieces of a document of XML, where no element's content is anything but markup: `w:style` is no style sheet.
+pub fn xml_pieces(text: &str) -> Vec<Piece<'_>> {
+    cut(text, &[])
+}
+
+fn cut<'a>(text: &'a str, raw: &[&str]) -> Vec<Piece<'a>> {
     let mut found = Vec::new();
     let (mut rest, mut broken) = (text, 0);
     while let Some(at) = rest.find('<').filter(|_| broken < BROKEN_MAX) {
@@ -57,7 +66,7 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
         let (name, attributes) = inside.split_once(|c: char| c.is_whitespace()).unwrap_or((inside, ""));
         let name = plain(name);
         found.push(Piece::Open { name, attributes, is_empty });
-        if !is_empty && RAW.iter().any(|raw| name.eq_ignore_ascii_case(raw)) {
+        if !is_empty && raw.iter().any(|raw| name.eq_ignore_ascii_case(raw)) {
             let is_end =
                 |at: &usize| rest.get(at + 2..at + 2 + name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name));
             let end = rest.match_indices("</").map(|(at, _)| at).find(is_end).unwrap_or(rest.len());

@@ -1,8 +1,9 @@
-//! Price lists: LiteLLM's and Langfuse's models, OpenCost's price sheets. A list is read whole or not at all, and changes
-//! only what differs from what is known: the old price ends, the new one begins.
+//! Price lists: LiteLLM's and Langfuse's models, OpenCost's price sheets; and rates of exchange. A list is read whole or not
+//! at all, and changes only what differs from what is known: the old price ends, the new one begins.
 
 mod apply;
 mod entries;
+mod fx;
 mod langfuse;
 mod litellm;
 mod opencost;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use engine::{Error, Result, Scope, Store, Table, View};
+use ledger::exchange::FxRate;
 use ledger::price::{ModelPrice, ResourcePrice};
 
 use crate::{FileOptions, Progress, Source, Summary};
@@ -23,7 +25,7 @@ pub const VIEWS: &[&View] = &[&view::LLM_CALL_COST, &view::UNPRICED_USAGE];
 /// Bytes of a price list; the largest known one has 3 MB.
 const LIST_BYTES_MAX: u64 = 256 << 20;
 /// Names of the formats.
-pub const FORMATS: [&str; 3] = ["litellm", "langfuse", "opencost"];
+pub const FORMATS: [&str; 4] = ["litellm", "langfuse", "opencost", "fx"];
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ enum Format {
     Langfuse,
     Opencost,
     OpencostSheet,
+    Fx,
 }
 
 /// A list as read: prices without their validity.
@@ -39,6 +42,7 @@ enum Format {
 struct PriceList {
     models: Vec<ModelPrice>,
     resources: Vec<ResourcePrice>,
+    rates: Vec<FxRate>,
     /// What a person should know.
     notes: Vec<String>,
 }
@@ -49,7 +53,13 @@ impl Format {
             Format::Litellm => FORMATS[0],
             Format::Langfuse => FORMATS[1],
             Format::Opencost | Format::OpencostSheet => FORMATS[2],
+            Format::Fx => FORMATS[3],
         }
+    }
+
+    /// Name of the list where nobody gives one.
+    fn list(self) -> &'static str {
+        if self == Format::Fx { fx::ECB } else { self.name() }
     }
 
     /// What the content shows; a format that the caller names must be it.
@@ -60,8 +70,9 @@ impl Format {
             Some(b'{') if opencost::is_config(start) => Format::Opencost,
             Some(b'{') => Format::Litellm,
             _ if opencost::is_sheet(start) => Format::OpencostSheet,
+            _ if fx::is_rates(start) => Format::Fx,
             _ => {
-                let text = "this is no price list: neither LiteLLM's map, nor Langfuse's list, nor OpenCost's prices";
+                let text = "this is no price list: neither LiteLLM's map, nor Langfuse's list, nor OpenCost's prices, nor rates of exchange";
                 return Err(Error::invalid(text));
             }
         };
@@ -81,6 +92,7 @@ fn read(text: &str, format: Format, list: &str) -> Result<PriceList> {
         Format::Langfuse => langfuse::read(text, list),
         Format::Opencost => opencost::read_config(text, list),
         Format::OpencostSheet => opencost::read_sheet(text, list),
+        Format::Fx => fx::read(text, list),
     }
 }
 
@@ -104,11 +116,11 @@ impl Source for Price {
     }
 
     fn doc(&self) -> &'static str {
-        "price lists: LiteLLM's model_prices map, Langfuse's default-model-prices, OpenCost's default prices (JSON) and price sheets (CSV)"
+        "price lists: LiteLLM's model_prices map, Langfuse's default-model-prices, OpenCost's default prices (JSON) and price sheets (CSV), rates of exchange (CSV: date, from, to, rate; or the ECB's)"
     }
 
     fn tables(&self) -> Vec<&'static Table> {
-        vec![&ledger::MODEL_PRICE, &ledger::RESOURCE_PRICE]
+        vec![&ledger::MODEL_PRICE, &ledger::RESOURCE_PRICE, &ledger::FX_RATE]
     }
 
     async fn ingest_path(
@@ -128,7 +140,7 @@ impl Source for Price {
         let place = path.display().to_string();
         let text = String::from_utf8(bytes).map_err(|_| Error::invalid(format!("{place} is not UTF-8")))?;
         let format = Format::of(&text, options.format.as_deref()).map_err(|e| e.context(&place))?;
-        let name = options.price_list.clone().unwrap_or_else(|| format.name().to_owned());
+        let name = options.price_list.clone().unwrap_or_else(|| format.list().to_owned());
         let list = read(&text, format, &name).map_err(|e| e.context(&place))?;
         progress.advance(size);
         let source = path.file_name().map_or_else(|| KIND.to_owned(), |name| name.to_string_lossy().into_owned());

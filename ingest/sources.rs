@@ -128,6 +128,7 @@ pub fn views() -> Vec<&'static engine::View> {
         crate::supply_chain::views::VIEWS,
         crate::documents::views::VIEWS,
         crate::price::VIEWS,
+        crate::cost::VIEWS,
     ]
     .concat()
 }

@@ -1,3 +1,13 @@
-//! Floor 3: rules, schedule, durable queue, workflows; actions on the world. So far it holds the process's own sweeps.
+//! Floor 3: rules, schedule, durable queue; actions on the world. A rule is a SELECT; its rows are proposals, compared with
+//! the rows that it tracks; only the difference acts.
 
+pub mod actions;
+pub mod book;
+pub mod check;
+pub mod evaluate;
+pub mod preview;
+pub mod queue;
+pub mod rows;
+pub mod rule;
+pub mod runner;
 pub mod schedule;

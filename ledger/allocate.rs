@@ -4,6 +4,7 @@
 //! Decided on single rows, purely; grouping comes last. A row receives, in this order: its own cost; its part of what the
 //! cluster costs beside its nodes (tenancy); its part of its node's idle; its part of shared rows and of overhead.
 
+mod condition;
 mod focus;
 mod property;
 mod row;
@@ -11,8 +12,9 @@ mod spread;
 mod usage;
 mod volume;
 
+pub use condition::Condition;
 pub use focus::{METHOD, Period, split_rows};
-pub use property::{Property, Selector};
+pub use property::{Property, Selector, key};
 pub use row::{Costs, Idle, Input, Row, Tenancy};
 pub use spread::{Entry, Options, Outcome, Share, Split, allocate};
 pub use usage::{Asset, NodePrice, Rates, Use, adjustment, hours_used, idle_of, node_rates, priced, total_efficiency};

@@ -9,6 +9,7 @@ mod functions;
 mod groups;
 mod report;
 mod rule;
+mod stored;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use engine::{Error, Kind, Result, Table};
 
 pub use report::{EXAMPLES_MAX, Finding, Report, State};
 pub use rule::{Rule, Severity, Test};
+pub use stored::{STORED_RULES, StoredRule};
 
 use crate::focus::{Dataset, Version};
 

@@ -1,8 +1,6 @@
 //! The ledger's tables: one for each FOCUS dataset, and the register of runs that filled them.
 //!
-//! A column stands here when something fills it. Of the columns drawn for allocation, prices and proofs
-//! (`x_parent_charge_id`, `x_allocation_rule`, `x_price_id`, `x_supersedes`, `x_ledger_version`, `x_leaf_hash` …) none
-//! does yet; a nullable column is added in place with the code that writes it.
+//! A column stands here when something fills it; a nullable column is added in place with the code that writes it.
 
 use engine::{Column, Table, Type};
 
@@ -36,16 +34,31 @@ const X_EXTRA: Column = Column::new(
 );
 
 /// What the platform adds to a cost line. Files that carry such a column fill it; the rest is filled from tags.
-pub const PLATFORM: [Column; 21] = [
+pub const PLATFORM: [Column; 38] = [
     X_TENANT,
     Column::new("x_org_unit", Type::Name, "Organisational unit that pays."),
-    Column::new("x_project", Type::Name, "Project."),
+    Column::new("x_project", Type::Name, "Project; from the tag `project` where the file has no such column."),
+    Column::new(
+        "x_task",
+        Type::Name,
+        "Task or work item that caused it; from the tag `task` or `work_item` where the file has no such column.",
+    ),
+    Column::new(
+        "x_pipeline_run",
+        Type::Name,
+        "Pipeline run that caused it, as `ado_build.id`; from the tag `pipeline_run`, `build_id` or `run_id`.",
+    ),
+    Column::new("x_agent", Type::Name, "Agent (of AI) that caused it; from the tag `agent` or `agent_id`."),
     Column::new(
         "x_app",
         Type::Name,
         "Application; from the tag `application`, `app` or `service` where the file has no such column.",
     ),
-    Column::new("x_component", Type::Name, "Component of the application."),
+    Column::new(
+        "x_component",
+        Type::Name,
+        "Component of the application; from the tag `component` where the file has no such column.",
+    ),
     Column::new(
         "x_env",
         Type::Name,
@@ -57,11 +70,17 @@ pub const PLATFORM: [Column; 21] = [
     Column::new("x_namespace", Type::Name, "Kubernetes namespace."),
     Column::new("x_workload", Type::Name, "Kubernetes workload."),
     Column::new("x_pod", Type::Text, "Kubernetes pod."),
+    Column::new("x_container", Type::Name, "Kubernetes container."),
     Column::new(
         "x_model",
         Type::Name,
         "Model of an AI charge; from `SkuPriceDetails` (`ModelId`) where the file has no such column.",
     ),
+    Column::new("x_calls", Type::Int, "Calls of a model that the row adds up."),
+    Column::new("x_tokens_in", Type::Int, "Tokens sent, those of the cache among them.").unit("tokens"),
+    Column::new("x_tokens_out", Type::Int, "Tokens answered.").unit("tokens"),
+    Column::new("x_tokens_cache_read", Type::Int, "Of the tokens sent, those read from the cache.").unit("tokens"),
+    Column::new("x_tokens_cache_write", Type::Int, "Of the tokens sent, those written to the cache.").unit("tokens"),
     Column::new(
         "x_charge_id",
         Type::Text,
@@ -76,16 +95,70 @@ pub const PLATFORM: [Column; 21] = [
         Type::Bool,
         "False: billed by the provider. True: computed here, to be replaced by the bill.",
     ),
+    Column::new(
+        "x_estimate_key",
+        Type::Text,
+        "What an estimate is of, and its day; the bill's charges of the same thing and day replace it. Null for what no bill replaces.",
+    ),
+    Column::new(
+        "x_estimated_cost",
+        Type::Decimal,
+        "What was estimated before the bill came, in `x_estimated_currency`; null while it is an estimate, and for charges that never were one.",
+    ),
+    Column::new("x_estimated_currency", Type::Name, "Currency of `x_estimated_cost`."),
+    Column::new(
+        "x_estimate_delta",
+        Type::Decimal,
+        "Billed less estimated, where both have one currency: what the estimate was off by.",
+    ),
+    Column::new("x_supersedes", Type::Text, "`x_charge_id` of the estimate that the row took the place of."),
+    Column::new(
+        "x_parent_charge_id",
+        Type::Text,
+        "`x_charge_id` of a charge that the row is a part of, or takes back because its parts stand in other rows.",
+    ),
+    Column::new("x_price_list", Type::Name, "Price list that an estimate was priced by."),
+    Column::new(
+        "x_unpriced",
+        Type::Text,
+        "Why the usage has no price. Such a row costs 0 because nobody knows better, has no unit price, and fails `stellwerk cost check`.",
+    ),
     X_RAW,
     X_EXTRA,
 ];
 
 const SIDE: [Column; 7] = [X_TENANT, X_RUN, X_ROW, X_SCHEMA, X_SET, X_RAW, X_EXTRA];
 
+/// What is added to a billing period: when this platform sealed it, and what it held then.
+const SEAL: [Column; 14] = [
+    X_TENANT,
+    X_RUN,
+    X_ROW,
+    X_SCHEMA,
+    X_SET,
+    X_RAW,
+    X_EXTRA,
+    Column::new(
+        "x_sealed_at",
+        Type::Time,
+        "When the platform sealed the period: from then on its charges are refused, and corrections go to later periods. Null for what an issuer tells.",
+    ),
+    Column::new("x_sealed_by", Type::Name, "Who sealed it."),
+    Column::new("x_sealed_note", Type::Text, "Why, in the words of whoever sealed it."),
+    Column::new("x_sealed_rows", Type::Int, "Charges of the period when it was sealed."),
+    Column::new("x_sealed_billed_cost", Type::Decimal, "Their BilledCost; null where they are of several currencies."),
+    Column::new("x_sealed_currency", Type::Name, "Currency of that sum."),
+    Column::new(
+        "x_sealed_root",
+        Type::Text,
+        "SHA-256 over those charges, in the order of their ids: `stellwerk cost check` computes it again.",
+    ),
+];
+
 const COST_LINE_COLUMNS: [Column; COST_AND_USAGE.len() + PLATFORM.len()] = table_columns(&COST_AND_USAGE, &PLATFORM);
 const COMMITMENT_COLUMNS: [Column; CONTRACT_COMMITMENT.len() + SIDE.len()] = table_columns(&CONTRACT_COMMITMENT, &SIDE);
 const INVOICE_COLUMNS: [Column; INVOICE_DETAIL.len() + SIDE.len()] = table_columns(&INVOICE_DETAIL, &SIDE);
-const PERIOD_COLUMNS: [Column; BILLING_PERIOD.len() + SIDE.len()] = table_columns(&BILLING_PERIOD, &SIDE);
+const PERIOD_COLUMNS: [Column; BILLING_PERIOD.len() + SEAL.len()] = table_columns(&BILLING_PERIOD, &SEAL);
 
 const fn ledger_table(name: &'static str, doc: &'static str, columns: &'static [Column], time: &'static str) -> Table {
     Table {
@@ -125,7 +198,7 @@ pub static INVOICE_DETAIL_TABLE: Table = ledger_table(
 /// FOCUS Billing Period.
 pub static BILLING_PERIOD_TABLE: Table = ledger_table(
     "billing_period",
-    "Which billing periods are open or closed: FOCUS Billing Period 1.4. The view `BillingPeriod` shows it as FOCUS writes it.",
+    "Which billing periods are open or closed by their issuers (FOCUS Billing Period 1.4), and which the platform sealed (`x_sealed_at`). The view `BillingPeriod` shows it as FOCUS writes it, `billing_period_state` what holds.",
     &PERIOD_COLUMNS,
     "BillingPeriodStart",
 );

@@ -10,6 +10,7 @@ mod history;
 mod model_price;
 mod name;
 mod rates;
+mod resource_book;
 mod resource_price;
 mod usage;
 
@@ -18,6 +19,7 @@ pub use cost::{Cost, Line, cost};
 pub use functions::functions;
 pub use history::{Change, Dated, Validity, change};
 pub use model_price::{MODEL_PRICE, ModelPrice};
+pub use resource_book::{About, ResourceBook};
 pub use resource_price::{RESOURCE_PRICE, ResourcePrice};
 pub use usage::Usage;
 

@@ -1,23 +1,34 @@
 //! The command line: one file a command.
 
 mod ado;
+mod answer;
+mod audit;
+mod budget;
 mod codeowners;
 mod completions;
 mod cost;
+pub mod embedder;
+mod eval;
 pub mod exit;
+mod index;
 mod ingest;
+mod job;
 mod key;
 mod live;
 mod logging;
+mod model;
 mod place;
 mod policy;
 mod price;
 pub mod print;
 mod redact;
+mod rule;
 mod sbom;
+mod search;
 mod serve;
 mod sql;
 pub mod tables;
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -65,6 +76,13 @@ enum Command {
     Serve(serve::Serve),
     /// Ask in SQL; without a question on a terminal, open the shell.
     Sql(sql::Sql),
+    /// Answer a question from documents, work items and telemetry, with citations.
+    Answer(answer::Answer),
+    /// Find pieces of documents by words and by meaning.
+    Search(search::Search),
+    /// Look after the index of the search.
+    #[command(subcommand)]
+    Index(index::Index),
     /// Read files into the store.
     Ingest(ingest::Ingest),
     /// Check cost files against FOCUS, and spread costs over who caused them.
@@ -81,6 +99,15 @@ enum Command {
     /// Read price lists, price usage, and find what has no price.
     #[command(subcommand, alias = "prices")]
     Price(price::Price),
+    /// Measure how good the search is on judged questions.
+    #[command(subcommand)]
+    Eval(eval::Eval),
+    /// Fetch, list and check models that embed or answer.
+    #[command(subcommand)]
+    Model(model::Model),
+    /// Put budgets in place, see how they stand, and spend of them.
+    #[command(subcommand)]
+    Budget(budget::Budget),
     /// Show every table, view and function, with its documentation.
     Tables(tables::Tables),
     /// Try the redaction of personal data and secrets on a text or on stored rows.
@@ -89,9 +116,21 @@ enum Command {
     /// Register the service hooks of an Azure DevOps organization.
     #[command(subcommand)]
     Ado(ado::Ado),
-    /// Make, list and end API keys.
+    /// Rules: SELECTs whose rows decide.
+    #[command(subcommand)]
+    Rule(rule::Rule),
+    /// Jobs that follow from rules.
+    #[command(subcommand)]
+    Job(job::Job),
+    /// Make, list, rotate and end API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Apply and show what the directory says about tenants, teams and what they own.
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Prove, export and recompute the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Print the completion script of a shell.
     Completions(completions::Completions),
     /// Print the version.
@@ -128,16 +167,26 @@ impl Command {
         let done = match self {
             Command::Serve(serve) => serve.run().await,
             Command::Sql(sql) => sql.run().await,
+            Command::Answer(answer) => answer.run().await,
+            Command::Search(search) => search.run().await,
+            Command::Index(index) => index.run().await,
             Command::Ingest(ingest) => ingest.run().await,
             Command::Cost(cost) => cost.run().await,
             Command::Policy(policy) => policy.run().await,
             Command::Codeowners(codeowners) => codeowners.run(),
             Command::Sbom(sbom) => sbom.run().await,
             Command::Price(price) => price.run().await,
+            Command::Eval(eval) => eval.run().await,
+            Command::Model(model) => model.run().await,
+            Command::Budget(budget) => budget.run().await,
             Command::Tables(tables) => tables.run().await,
             Command::Redact(redact) => redact.run().await,
             Command::Ado(ado) => ado.run().await,
+            Command::Rule(rule) => rule.run().await,
+            Command::Job(job) => job.run().await,
             Command::Key(key) => key.run().await,
+            Command::Tenant(tenant) => tenant.run().await,
+            Command::Audit(audit) => audit.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Version => print::text(&format!("stellwerk {}\n", env!("CARGO_PKG_VERSION"))),
         };

@@ -2,17 +2,22 @@
 //! key: another user's process is refused even where the file's mode would let it in.
 
 pub mod ado;
+pub mod budgets;
+pub mod cost;
 pub mod ingest;
-pub mod keys;
 pub mod place;
 pub mod policy;
+pub mod rules;
+pub mod search;
+pub mod trust;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
-use engine::{Result, Scope};
+use axum::routing::{get, post};
+use engine::Result;
+use ledger::principal::Principal;
 use tokio::net::UnixListener;
 
 use crate::auth::Guard;
@@ -23,17 +28,23 @@ use crate::http::listen::Doors;
 fn routes(house: &Arc<House>) -> Router {
     Router::new()
         .route("/control/ado", post(ado::read))
+        .route("/control/budgets", post(budgets::ask))
+        .route("/control/cost", post(cost::answer))
         .route("/control/ingest", post(ingest::ingest))
+        .route("/control/index", get(search::status))
+        .route("/control/index/build", post(search::build))
+        .route("/control/index/drop", post(search::remove))
         .route("/control/policy/audit", post(policy::audit))
-        .route("/control/keys", post(keys::create).get(keys::list))
-        .route("/control/keys/revoke", post(keys::revoke))
+        .route("/control/rules", post(rules::answer))
+        .route("/control/search", post(search::search))
+        .route("/control/trust", post(trust::grant))
         .with_state(Arc::clone(house))
 }
 
 /// Answers on the control socket of `data` until the doors close. The socket is removed when the answer is dropped.
 pub fn serve(house: &Arc<House>, data: &Path, doors: &Doors) -> Result<place::Bound> {
     let (listener, bound) = place::bind(data)?;
-    let guard = Guard::Everybody(Scope::platform("operator"));
+    let guard = Guard::Everybody(Principal::platform("operator"));
     let app = crate::http::app(house, guard, routes(house));
     let doors = doors.clone();
     tokio::spawn(accept(listener, app, doors));

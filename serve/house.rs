@@ -1,30 +1,41 @@
 //! The open components together, and what every door asks of them: an answer, a file's rows, the reference, keys.
 
+mod trust;
+
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use engine::arrow::array::RecordBatch;
 use engine::arrow::datatypes::SchemaRef;
 use engine::sql::session::from_datafusion;
-use engine::{Error, Kind, Limits, Question, Result, Scope, Store};
+use engine::{Embedder, Error, Kind, Limits, Question, Result, Scope, Store};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use index::search::SearchWish;
+use index::search::room::SearchRoom;
 use ingest::ado::live::{Live, Outcome, Watch, Wish};
 use ingest::{FileOptions, Progress, Source, Summary};
+use jobs::runner::Runner;
+use ledger::audit::{Audit, Entry, Outcome as Ended};
+use ledger::budget::Budgets;
 use ledger::directory::Directory;
 use ledger::policy::{AuditReport, PolicySet};
 use ledger::price::Prices;
-use ledger::principal::Role;
+use ledger::principal::Caller;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::answers::Answers;
 use crate::http::problem::kind_name;
 use crate::metrics::Metrics;
-use crate::reach::{AuditWish, KeyWish, NewKey};
+use crate::reach::{AuditWish, FindWish};
 use crate::reference::{Reference, TableEntry, TableKind};
 
 /// Questions answered at the same time; one more is told to come back.
 pub const QUESTIONS_MAX: usize = 16;
+
+/// Characters of a refused question that the audit log keeps.
+const SQL_AUDITED_CHARS: usize = 1_000;
 
 /// Everything that is open.
 #[derive(Debug)]
@@ -33,12 +44,23 @@ pub struct House {
     pub store: Arc<Store>,
     /// Tenants and keys.
     pub directory: Directory,
+    /// Decisions and changes.
+    pub audit: Arc<Audit>,
     /// The prices that SQL's functions use.
     pub prices: Arc<Prices>,
+    /// The search.
+    pub search: Arc<SearchRoom>,
+    /// Budgets and quotas.
+    pub budgets: Arc<Budgets>,
     /// This process's figures.
     pub metrics: Arc<Metrics>,
+    /// What turns texts into vectors; none means full text only.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// What runs rules and jobs.
+    pub runner: OnceLock<Arc<Runner>>,
     reference: Reference,
     gate: Arc<Semaphore>,
+    answers: OnceLock<Answers>,
 }
 
 /// A running answer. Dropping it cancels the question.
@@ -53,9 +75,46 @@ pub struct Found {
 
 impl House {
     /// The components together.
-    pub fn new(store: Arc<Store>, directory: Directory, prices: Arc<Prices>, reference: Reference) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        directory: Directory,
+        audit: Arc<Audit>,
+        prices: Arc<Prices>,
+        search: Arc<SearchRoom>,
+        budgets: Arc<Budgets>,
+        reference: Reference,
+    ) -> Self {
         let gate = Arc::new(Semaphore::new(QUESTIONS_MAX));
-        House { store, directory, prices, metrics: Arc::default(), reference, gate }
+        let (metrics, runner, answers) = (Arc::default(), OnceLock::new(), OnceLock::new());
+        House {
+            store,
+            directory,
+            audit,
+            prices,
+            search,
+            budgets,
+            metrics,
+            embedder: None,
+            runner,
+            reference,
+            gate,
+            answers,
+        }
+    }
+
+    /// The same with a model that embeds.
+    pub fn with_embedder(self, embedder: Option<Arc<dyn Embedder>>) -> Self {
+        House { embedder, ..self }
+    }
+
+    /// Lets this house answer questions; the first call counts.
+    pub fn set_answers(&self, answers: Answers) {
+        let _ = self.answers.set(answers);
+    }
+
+    /// What answers questions.
+    pub fn answers(&self) -> Result<&Answers> {
+        self.answers.get().ok_or_else(|| Error::new(Kind::Unavailable, "nothing answers questions in this process"))
     }
 
     /// Asks one question under a scope. Refused with `Overloaded` when too many are being answered.
@@ -65,9 +124,14 @@ impl House {
             Error::new(kind, format!("{QUESTIONS_MAX} questions are being answered already; ask again in a second"))
         })?;
         let mut timer = self.metrics.query();
+        let sql = question.sql.chars().take(SQL_AUDITED_CHARS).collect::<String>();
         let answer = match self.store.query(scope, question, limits).await {
             Ok(answer) => answer,
             Err(error) => {
+                if error.kind() == Kind::Denied {
+                    let entry = Entry::new(scope, "sql.ask", "question").because(error.to_string());
+                    self.audit.denied(entry.with(serde_json::json!({ "sql": sql }))).await;
+                }
                 timer.ended(kind_name(error.kind()));
                 return Err(error);
             }
@@ -90,13 +154,42 @@ impl House {
         progress: &dyn Progress,
     ) -> Result<Summary> {
         let source = source(kind)?;
-        let scope = Scope::platform("operator");
-        let summary = source.ingest_path(&self.store, &scope, path, options, progress).await?;
+        let caller = Caller::operator();
+        let read = source.ingest_path(&self.store, &caller.scope, path, options, progress).await;
+        let action = if kind == ingest::price::KIND { "price.import" } else { "file.ingest" };
+        let (ended, detail) = match &read {
+            Ok(summary) => (
+                Ended::Done,
+                serde_json::json!({
+                    "path": path, "files": summary.files, "accepted": summary.accepted, "rejected": summary.rejected,
+                    "repeated": summary.repeated, "refused": summary.refused,
+                }),
+            ),
+            Err(error) => (Ended::Failed, serde_json::json!({"path": path, "error": error.to_string()})),
+        };
+        let entry = caller.entry(action, kind).of_tenant(options.tenant.as_deref()).ended(ended).with(detail);
+        self.audit.record(entry).await?;
+        let summary = read?;
         if kind == ingest::price::KIND {
             self.prices.load(&self.store).await?;
         }
         self.metrics.ingested(kind, &summary);
         Ok(summary)
+    }
+
+    /// Searches documents, as somebody of the wish's tenant and groups sees them.
+    pub async fn find(&self, wish: &FindWish) -> Result<index::search::Found> {
+        self.search_as(&wish.scope(), &wish.wish).await
+    }
+
+    /// Searches what a scope may see. Refused with `Overloaded` when too many questions are being answered.
+    pub async fn search_as(&self, scope: &Scope, wish: &SearchWish) -> Result<index::search::Found> {
+        let permit = self.gate.try_acquire();
+        let _permit = permit.map_err(|_| {
+            let kind = Kind::Overloaded { retry_after: Duration::from_secs(1) };
+            Error::new(kind, format!("{QUESTIONS_MAX} questions are being answered already; ask again in a second"))
+        })?;
+        self.search.ready().await?.search(scope, wish).await
     }
 
     /// Holds the stored objects against a folder of policies and keeps what is broken.
@@ -106,20 +199,22 @@ impl House {
         let set = loading.await.map_err(|e| Error::unavailable("read the policies", e))??;
         let all = || Scope::platform("operator");
         let scope = wish.tenant.as_deref().map_or_else(all, |tenant| Scope::tenant(tenant, "operator"));
-        ledger::policy::audit(&self.store, &scope, Arc::new(set), &wish.options).await
+        let report = ledger::policy::audit(&self.store, &scope, Arc::new(set), &wish.options).await?;
+        let entry = Caller::operator().entry("policy.audit", report.audit_run.as_str());
+        let detail = serde_json::json!({
+            "constraints": report.constraints, "clusters": report.clusters.len(), "broken_constraints": report.broken.len(),
+        });
+        self.audit.record(entry.of_tenant(wish.tenant.as_deref()).with(detail)).await?;
+        Ok(report)
     }
 
     /// Reads an Azure DevOps organization.
     pub async fn read_ado(&self, wish: &Wish, watch: &dyn Watch) -> Result<Outcome> {
         let live = Live::open(Arc::clone(&self.store), &Scope::platform("operator"), wish.clone())?;
-        live.run(watch).await
-    }
-
-    /// Makes a key: the platform's, or a tenant's.
-    pub async fn create_key(&self, wish: &KeyWish) -> Result<NewKey> {
-        let role = if wish.tenant.is_some() { Role::Tenant } else { Role::Platform };
-        let (key, secret) = self.directory.create_key(wish.tenant.as_deref(), &wish.name, role).await?;
-        Ok(NewKey { entry: key.into(), key: secret.reveal().to_owned() })
+        let outcome = live.run(watch).await;
+        let ended = if outcome.is_ok() { Ended::Done } else { Ended::Failed };
+        self.audit.record(Caller::operator().entry("ado.read", "organization").ended(ended)).await?;
+        outcome
     }
 
     /// Why the store takes no rows now, if it does not.
@@ -162,6 +257,17 @@ impl House {
     /// Refuses new work, flushes and lets go of the data directory.
     pub async fn close(&self) -> Result<()> {
         self.gate.close();
+        // Slices go back at once; a process that cannot say so is taken over when its lease ends.
+        if let Err(error) = self.budgets.close().await {
+            tracing::warn!(%error, "budgets were not given back; the next start takes them over");
+        }
+        if let Err(error) = self.search.close().await {
+            tracing::warn!(%error, "the index was not written; the next start builds it again");
+        }
+        if let Err(error) = self.keep_audit().await {
+            tracing::warn!(%error, "the audit log's root was not signed; it is when the store is next open");
+        }
+        self.audit.close().await;
         self.store.close().await
     }
 }

@@ -1,17 +1,25 @@
 //! The HTTP door: one router that HTTP, gRPC and the control socket share, and what surrounds every request.
 
+pub mod answer;
 pub mod around;
+pub mod audit;
+pub mod budgets;
+pub mod embeddings;
 pub mod health;
+pub mod keys;
 pub mod listen;
+pub mod opencost;
 pub mod problem;
+pub mod search;
 pub mod sql;
 pub mod tables;
+pub mod tenants;
 
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -29,8 +37,25 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
     let telemetry = otlp::router(otlp::Doors::new(store.clone(), house.store.clock().clone(), house.metrics.clone()));
     let doors = Router::new()
         .route("/sql", post(sql::ask))
+        .route("/answer", post(answer::answer))
+        .route("/search", post(search::search))
+        .route("/budgets/reserve", post(budgets::reserve))
+        .route("/budgets/post", post(budgets::post))
+        .route("/budgets/void", post(budgets::void))
+        .route("/allocation", get(opencost::allocation))
+        .route("/allocation/compute", get(opencost::allocation))
+        .route("/assets", get(opencost::assets))
         .route("/tables", get(tables::list))
         .route("/tables/{name}", get(tables::one))
+        .route("/v1/embeddings", post(embeddings::embed))
+        .route("/tenants", get(tenants::list))
+        .route("/tenants/{tenant}", get(tenants::one).put(tenants::put))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", delete(keys::revoke))
+        .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/audit/root", post(audit::root))
+        .route("/audit/rows/{seq}/proof", get(audit::row))
+        .route("/audit/growth", get(audit::growth))
         .with_state(Arc::clone(house))
         .merge(telemetry)
         .merge(hooks::router(store))

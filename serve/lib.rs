@@ -5,17 +5,21 @@
 
 #![recursion_limit = "256"]
 
+pub mod answers;
 pub mod auth;
 pub mod cli;
 pub mod control;
+pub mod cost;
 pub mod hooks;
 pub mod house;
 pub mod http;
 pub mod metrics;
+pub mod models;
 pub mod otlp;
 pub mod output;
 pub mod reach;
 pub mod reference;
 mod resident;
+pub mod rules;
 pub mod shell;
 pub mod wire;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::facts::FactsStatus;
 use engine::store::Status;
+use index::search::IndexStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -66,6 +67,8 @@ pub struct Metrics {
     pub queries_running: Gauge,
     query_rows: Counter,
     ingest_records: Family<KindOutcome, Counter>,
+    answers: Family<Outcome, Counter>,
+    answer_seconds: Histogram,
 }
 
 fn durations() -> Histogram {
@@ -85,6 +88,8 @@ impl Default for Metrics {
             queries_running: Gauge::default(),
             query_rows: Counter::default(),
             ingest_records: Family::default(),
+            answers: Family::default(),
+            answer_seconds: durations(),
             registry: Registry::default(),
         };
         registry.register("build", "The running program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
@@ -111,6 +116,13 @@ impl Default for Metrics {
             "Records read from files, by what became of them",
             metrics.ingest_records.clone(),
         );
+        registry.register("answers", "Answers by who made their words, or why there is none", metrics.answers.clone());
+        registry.register_with_unit(
+            "answer_duration",
+            "Time from a question to the last word of its answer",
+            Unit::Seconds,
+            metrics.answer_seconds.clone(),
+        );
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let start = Gauge::<f64, AtomicU64>::default();
         start.set(started);
@@ -133,6 +145,11 @@ impl Metrics {
         QueryTimer { metrics: std::sync::Arc::clone(self), started: Instant::now(), rows: 0, outcome: RUNNING }
     }
 
+    /// An answer begins.
+    pub fn answer(self: &std::sync::Arc<Self>) -> AnswerTimer {
+        AnswerTimer { metrics: std::sync::Arc::clone(self), started: Instant::now(), outcome: RUNNING }
+    }
+
     /// Records of a file were read.
     pub fn ingested(&self, kind: &str, summary: &ingest::Summary) {
         for (outcome, count) in
@@ -142,13 +159,17 @@ impl Metrics {
         }
     }
 
-    /// Everything as Prometheus reads it: this process's counters, then the store's figures of now.
-    pub fn text(&self, store: &Status) -> String {
+    /// Everything as Prometheus reads it: this process's counters, then the store's figures of now, and the index's where it
+    /// is open.
+    pub fn text(&self, store: &Status, index: Option<&IndexStatus>) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect(NEVER_FAILS);
         // One document has one end, and it is the second part's.
         text.truncate(text.trim_end().trim_end_matches("# EOF").len());
-        encode(&mut text, &store_figures(store)).expect(NEVER_FAILS);
+        for registry in [Some(store_figures(store)), index.map(index_figures)].into_iter().flatten() {
+            text.truncate(text.trim_end().trim_end_matches("# EOF").len());
+            encode(&mut text, &registry).expect(NEVER_FAILS);
+        }
         text
     }
 }
@@ -196,6 +217,27 @@ fn store_figures(status: &Status) -> Registry {
     registry
 }
 
+/// The index's figures; how far it is behind, and what waits for a model.
+fn index_figures(status: &IndexStatus) -> Registry {
+    let mut registry = Registry::with_prefix("stellwerk_index");
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    };
+    let active = status.active.as_ref();
+    gauge("covered_seq", "Newest place in the log among the rows that the index has seen", status.covered_seq);
+    gauge("waiting_documents", "Texts that wait to be cut", status.waiting_documents);
+    gauge("documents", "Texts that are searchable", status.documents);
+    gauge("chunks", "Their chunks", status.chunks);
+    gauge("missing_vectors", "Chunks without a vector of the model in use", active.map_or(0, |space| space.missing));
+    gauge("failing", "1 while the last attempt to follow the sources failed", u64::from(status.failed.is_some()));
+    let embedded = Counter::<u64>::default();
+    embedded.inc_by(status.embedded_inputs);
+    registry.register("embedded_inputs", "Inputs that a model read since the start", embedded);
+    registry
+}
+
 /// Times one question; what it was told last is how the question ended.
 #[derive(Debug)]
 pub struct QueryTimer {
@@ -230,5 +272,27 @@ impl Drop for QueryTimer {
         self.metrics.queries.get_or_create(&Outcome { outcome: self.outcome }).inc();
         self.metrics.query_seconds.observe(self.started.elapsed().as_secs_f64());
         self.metrics.query_rows.inc_by(self.rows);
+    }
+}
+
+/// Times one answer; one that is dropped before it ended was cancelled by its reader.
+#[derive(Debug)]
+pub struct AnswerTimer {
+    metrics: std::sync::Arc<Metrics>,
+    started: Instant,
+    outcome: &'static str,
+}
+
+impl AnswerTimer {
+    /// The answer ended like this.
+    pub fn ended(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for AnswerTimer {
+    fn drop(&mut self) {
+        self.metrics.answers.get_or_create(&Outcome { outcome: self.outcome }).inc();
+        self.metrics.answer_seconds.observe(self.started.elapsed().as_secs_f64());
     }
 }

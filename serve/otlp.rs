@@ -147,7 +147,7 @@ impl Delivery {
         }
         let tenant = match &self.scope.tenants {
             Tenants::All => "*",
-            Tenants::One(tenant) => tenant,
+            Tenants::One(_) | Tenants::Several(_) => self.scope.owner(None),
         };
         let key = format!("{}:{tenant}:{key}", self.signal.name());
         Ok(Some(Idempotency { key, body_hash: Sha256::digest(&self.body).into() }))

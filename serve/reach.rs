@@ -3,43 +3,73 @@
 
 mod local;
 mod socket;
+pub mod trust;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use engine::{Kind, Question, Result, Settings};
+use engine::{Kind, Question, Result, Scope, Settings};
+use futures::stream::BoxStream;
+use index::search::{IndexStatus, SearchWish};
 use ingest::ado::live::{Outcome, Watch, Wish};
 use ingest::{FileOptions, Progress, Summary};
 use ledger::policy::{AuditOptions, AuditReport};
 use serde::{Deserialize, Serialize};
 
+use crate::answers::{AnswerWish, ChatOptions};
+use crate::cli::embedder::EmbedderArgs;
+use crate::cost::{CostAnswer, CostWish};
 use crate::house::Found;
+use crate::http::budgets;
+use crate::models::Named;
 use crate::reference::Reference;
+use crate::rules::RuleWish;
+use trust::Trust;
 
 /// How long a command waits for another one that has the data directory open.
 const OWNER_PATIENCE: Duration = Duration::from_secs(5);
 const OWNER_PAUSE: Duration = Duration::from_millis(100);
+
+/// Pieces of an answer as JSON: `{"event": …, "data": …}`.
+pub type AnswerEvents = BoxStream<'static, Result<serde_json::Value>>;
 
 /// What commands ask of a store.
 #[async_trait]
 pub trait Reach: Send + Sync {
     /// Asks one question; for one tenant, or for all.
     async fn ask(&self, question: Question, tenant: Option<&str>) -> Result<Found>;
+    /// Answers a question, piece by piece; a store opened here reads the model that the options name.
+    async fn answer(&self, wish: &AnswerWish, chat: &ChatOptions, tenant: Option<&str>) -> Result<AnswerEvents>;
     /// Reads one file or folder.
     async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary>;
     /// Holds the stored objects against a folder of policies.
     async fn audit(&self, wish: &AuditWish) -> Result<AuditReport>;
+    /// Estimates, settles, seals or allocates.
+    async fn cost(&self, wish: &CostWish) -> Result<CostAnswer>;
     /// Reads an Azure DevOps organization.
     async fn read_ado(&self, wish: &Wish, watch: &dyn Watch) -> Result<Outcome>;
+    /// Searches documents.
+    async fn find(&self, wish: &FindWish) -> Result<index::search::Found>;
+    /// How far the index is.
+    async fn index_status(&self) -> Result<IndexStatus>;
+    /// Brings the index up to date, or makes another model ready and turns to it.
+    async fn index_build(
+        &self,
+        wish: &BuildWish,
+        tell: &(dyn for<'s> Fn(&'s IndexStatus) + Send + Sync),
+    ) -> Result<IndexStatus>;
+    /// Deletes a model's vectors; answers how many.
+    async fn index_drop(&self, wish: &DropWish) -> Result<u64>;
+    /// Answers a wish about rules and jobs.
+    async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value>;
+    /// Asks something of budgets.
+    async fn budgets(&self, wish: budgets::Wish) -> Result<budgets::Answer>;
     /// The SQL reference, with row counts if asked for.
     async fn reference(&self, rows: bool) -> Result<Reference>;
-    /// Makes a key.
-    async fn create_key(&self, wish: &KeyWish) -> Result<NewKey>;
-    /// Every key, or a tenant's.
-    async fn list_keys(&self, tenant: Option<&str>) -> Result<Vec<KeyEntry>>;
-    /// Ends a key.
-    async fn revoke_key(&self, id: &str) -> Result<()>;
+    /// Grants a wish about the directory, keys or the audit log; the answer is JSON, as the wish says.
+    async fn trust(&self, wish: &Trust) -> Result<serde_json::Value>;
     /// Lets go; a store opened here is flushed and closed.
     async fn close(&self) -> Result<()>;
 }
@@ -55,65 +85,51 @@ pub struct AuditWish {
     pub options: AuditOptions,
 }
 
-/// The key that somebody wants.
+/// The search that somebody wants.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct KeyWish {
-    /// What it is for.
-    pub name: String,
-    /// The tenant it speaks for; `None` is the platform.
+pub struct FindWish {
+    /// Only this tenant's documents.
     pub tenant: Option<String>,
+    /// As somebody in these groups sees them; only with a tenant.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// What is asked.
+    pub wish: SearchWish,
 }
 
-/// A key just made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NewKey {
-    /// Its description.
-    #[serde(flatten)]
-    pub entry: KeyEntry,
-    /// The key itself; it is shown this once.
-    pub key: String,
-}
-
-/// A key as it is listed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct KeyEntry {
-    /// The public part.
-    pub id: String,
-    /// What it is for.
-    pub name: String,
-    /// `platform` or `tenant`.
-    pub role: String,
-    /// The tenant it speaks for.
-    pub tenant: Option<String>,
-    /// RFC 3339.
-    pub created_at: String,
-    /// To ten minutes.
-    pub last_used_at: Option<String>,
-    /// When it was revoked.
-    pub revoked_at: Option<String>,
-}
-
-impl From<ledger::directory::ApiKey> for KeyEntry {
-    fn from(key: ledger::directory::ApiKey) -> Self {
-        KeyEntry {
-            id: key.id,
-            name: key.name,
-            role: key.role.as_str().to_owned(),
-            tenant: key.tenant,
-            created_at: rfc3339(key.created_at_us),
-            last_used_at: key.last_used_at_us.map(rfc3339),
-            revoked_at: key.revoked_at_us.map(rfc3339),
-        }
+impl FindWish {
+    /// Who asks, as far as the operator says.
+    pub fn scope(&self) -> Scope {
+        let tenant = |tenant: &str| Scope::tenant(tenant, "operator").in_groups(self.groups.iter().cloned());
+        self.tenant.as_deref().map_or_else(|| Scope::platform("operator"), tenant)
     }
 }
 
-fn rfc3339(at_us: i64) -> String {
-    let at = chrono::DateTime::from_timestamp_micros(at_us);
-    at.map_or_else(|| at_us.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+/// The index that somebody wants.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct BuildWish {
+    /// The model to turn to.
+    pub model: Option<String>,
+}
+
+/// The vectors that nobody wants.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DropWish {
+    /// Their model.
+    pub model: String,
 }
 
 /// Reaches the store of these settings. `create` lets it make a data directory that is not there.
 pub async fn reach(settings: &Settings, create: bool) -> Result<Box<dyn Reach>> {
+    reach_over(settings, create, &Arc::new(Named::new(EmbedderArgs::of_environment()))).await
+}
+
+/// The same for a command that says which model embeds, should no server run.
+pub async fn reach_with(settings: &Settings, embedder: &EmbedderArgs) -> Result<Box<dyn Reach>> {
+    reach_over(settings, false, &Arc::new(Named::new(embedder.clone()))).await
+}
+
+async fn reach_over(settings: &Settings, create: bool, models: &Arc<Named>) -> Result<Box<dyn Reach>> {
     let since = Instant::now();
     loop {
         if let Some(socket) = socket::Socket::find(&settings.data).await? {
@@ -126,7 +142,7 @@ pub async fn reach(settings: &Settings, create: bool) -> Result<Box<dyn Reach>> 
             );
             return Err(engine::Error::new(Kind::NotFound, text));
         }
-        match crate::wire::open(settings.clone()).await {
+        match crate::wire::open_with(settings.clone(), Arc::clone(models), None).await {
             Ok(house) => return Ok(Box::new(local::Local::new(house))),
             // The owner may be a command that ends soon, or a server whose socket is about to appear.
             Err(busy) if busy.kind() == Kind::Conflict && since.elapsed() < OWNER_PATIENCE => {

@@ -10,12 +10,15 @@ mod codeowners;
 mod compare;
 mod focus_queries;
 mod focus_totals;
+mod increments;
 mod labelled;
 mod llm_prices;
 mod month_to_date;
 mod opencost;
 mod policy_suites;
+mod provider_raw;
 mod recognizers;
+mod retrieval;
 mod supply_chain;
 
 use std::fs;
@@ -55,6 +58,8 @@ const SUITES: &[(&str, Suite)] = &[
     ("cost/focus_queries", focus_queries::run),
     ("cost/azure_export", month_to_date::run),
     ("cost/focus_samples", focus_totals::run),
+    ("cost/provider_raw", provider_raw::run),
+    ("cost/focus_spec_examples", provider_raw::corrections),
     ("cost/llm_prices", llm_prices::run),
     ("cost/llm_budget_reset", budget_reset::run),
     ("cost/opencost", opencost::run),
@@ -67,6 +72,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("pii/presidio-de-recognizers", recognizers::run),
     ("pii/synthetic-de", labelled::run),
     ("codeowners", codeowners::run),
+    ("retrieval/ocp-docs", increments::run),
     ("sbom/cyclonedx", supply_chain::run),
     ("sbom/spdx", supply_chain::run),
     ("sbom/trivy", supply_chain::run),
@@ -74,6 +80,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("sbom/gitleaks", supply_chain::run),
     ("sbom/sarif", supply_chain::run),
     ("sbom/defectdojo", supply_chain::defectdojo),
+    ("retrieval", retrieval::run),
 ];
 
 /// Runs every suite under `STELLWERK_CASES`; a line each, then what failed.
@@ -132,6 +139,7 @@ fn fixtures_have_known_answers() {
         ("sbom/gitleaks", supply_chain::run),
         ("sbom/sarif", supply_chain::run),
         ("sbom/defectdojo", supply_chain::defectdojo),
+        ("cost/corrections", provider_raw::corrections),
         ("cost/llm_prices", llm_prices::run),
         ("cost/llm_budget_reset", budget_reset::run),
         ("cost/opencost", opencost::run),

@@ -81,7 +81,8 @@ pub fn command(args: &[&str]) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STELLWERK_")) {
         command.env_remove(name);
     }
-    command.args(args);
+    // A model that somebody pulled on this machine must not change what a test sees.
+    command.env("STELLWERK_EMBEDDER", "none").args(args);
     command
 }
 

@@ -4,9 +4,13 @@
 // Futures of the whole store in one test nest deeper than the default.
 #![recursion_limit = "256"]
 
+mod answer;
+mod budgets;
 mod cases;
+mod charges;
 mod clients;
 mod doors;
+mod embeddings;
 mod faults;
 mod fuzz;
 mod golden;
@@ -17,6 +21,9 @@ mod policy;
 mod records;
 mod redaction;
 mod repositories;
+mod retrieval;
+mod rules;
+mod search;
 mod simulated;
 mod slt;
 mod state_postgres;
@@ -25,3 +32,4 @@ mod store_s3;
 mod supply_chain;
 mod tenancy;
 mod tidy;
+mod trust;

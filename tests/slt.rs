@@ -66,18 +66,23 @@ fn every_script_of_sql_answers_as_written() {
     ingest_fixtures(&ground);
     let server = Server::start(&ground, &[]);
     for script in scripts() {
-        let mut runner = Runner::new(|| async { Ok(Door(server.connect())) });
-        if std::env::var_os("BLESS").is_some() {
-            let update = runner.update_test_file(
-                &script,
-                " ",
-                sqllogictest::default_validator,
-                sqllogictest::default_normalizer,
-                sqllogictest::default_column_validator,
-            );
-            futures::executor::block_on(update).unwrap_or_else(|why| panic!("{}: {why}", script.display()));
-        } else {
-            runner.run_file(&script).unwrap_or_else(|why| panic!("{}\n{why}", script.display()));
-        }
+        run_file(&server, script);
+    }
+}
+
+/// Runs one script against a server, or writes its answers.
+pub fn run_file(server: &Server, script: PathBuf) {
+    let mut runner = Runner::new(|| async { Ok(Door(server.connect())) });
+    if std::env::var_os("BLESS").is_some() {
+        let update = runner.update_test_file(
+            &script,
+            " ",
+            sqllogictest::default_validator,
+            sqllogictest::default_normalizer,
+            sqllogictest::default_column_validator,
+        );
+        futures::executor::block_on(update).unwrap_or_else(|why| panic!("{}: {why}", script.display()));
+    } else {
+        runner.run_file(&script).unwrap_or_else(|why| panic!("{}\n{why}", script.display()));
     }
 }

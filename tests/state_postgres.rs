@@ -8,8 +8,8 @@ use crate::harness::{Ground, Server, skipped};
 use crate::records::logs;
 
 /// A PostgreSQL of this test, stopped and removed with it.
-struct Postgres {
-    url: String,
+pub struct Postgres {
+    pub url: String,
     folder: PathBuf,
 }
 
@@ -19,7 +19,7 @@ fn script(command: &str, folder: &Path) -> Output {
 }
 
 impl Postgres {
-    fn start(ground: &Ground) -> Option<Postgres> {
+    pub fn start(ground: &Ground) -> Option<Postgres> {
         // PostgreSQL does not run as root, and its own user must be able to enter the folder.
         let folder = ground.beside("postgres");
         let above = folder.parent().expect("beside the data directory");
@@ -62,4 +62,9 @@ fn state_lives_in_postgresql() {
     let server = Server::start(&ground, &args);
     assert_eq!(server.key, key, "the key is known after a restart");
     assert_eq!(server.cell("SELECT count(*) FROM otel_log"), "1");
+    let made = ground.run(&["key", "create", "ci", "--tenant", "acme"]).ok().stdout;
+    assert!(made.starts_with("swk_"), "{made}");
+    assert_eq!(server.cell("SELECT count(*) FROM audit WHERE action = 'key.create' AND tenant = 'acme'"), "1");
+    let verified = ground.run(&["audit", "verify"]).ok().stdout;
+    assert!(verified.contains("nothing was changed"), "{verified}");
 }

@@ -70,6 +70,14 @@ fn tables_live_on_s3() {
     assert_eq!(server.stop().0, Some(0));
     let server = Server::start(&ground, &args);
     assert_eq!(server.cell("SELECT count(DISTINCT body) FROM otel_log"), "500");
+    // Roots of the audit log lie in a bucket as well as in a folder.
+    let given: Vec<&str> = options.iter().flat_map(|option| ["--option", option.as_str()]).collect();
+    let audit = |args: &[&str]| {
+        ground.run(&[&["audit"][..], args, &given, &bucket.args(&options, "s3://tests/tables")].concat())
+    };
+    assert!(audit(&["export", "--to", "s3://tests/audit"]).ok().stdout.contains("signed"));
+    let verified = audit(&["verify", "--root", "s3://tests/audit"]).ok().stdout;
+    assert!(verified.contains("nothing was changed"), "{verified}");
 }
 
 #[test]

@@ -5,8 +5,9 @@
 pub mod grammar;
 pub mod ground;
 
+use engine::{Scope, Tenants};
 use grammar::{Grammar, Question};
-use ground::{RIVAL_NUMBER, RIVAL_WORD, Stand};
+use ground::{OWN, RIVAL, RIVAL_NUMBER, RIVAL_WORD, Stand};
 
 /// Questions of one run. The seed is fixed: a failure is the same tomorrow.
 const QUESTIONS: usize = 600;
@@ -61,6 +62,22 @@ async fn the_query_log_shows_own_questions_only() {
     assert!(count[0].contains("| 1 | acme"), "{count:?}");
     let all = stand.ask_as_platform("SELECT tenant, \"sql\" FROM query_log").await.unwrap();
     assert!(all.iter().any(|row| shows_rival(row)), "the rival asked too");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_tenants_are_their_union() {
+    let stand = Stand::build(true).await;
+    let scope = |names: [&str; 2]| Scope::of(Tenants::of(names).unwrap(), "ana");
+    let mut looked_at = 0;
+    for relation in stand.relations().await.iter().filter(|r| r.filled && r.fact) {
+        let sql = format!("SELECT * FROM {}", relation.name);
+        let all = stand.ask_as_platform(&sql).await.unwrap();
+        assert_eq!(stand.ask_as(&scope([OWN, RIVAL]), &sql).await.unwrap(), all, "{}", relation.name);
+        let own = stand.ask(&sql).await.unwrap();
+        assert_eq!(stand.ask_as(&scope([OWN, "nobody"]), &sql).await.unwrap(), own, "{}", relation.name);
+        looked_at += 1;
+    }
+    assert!(looked_at >= 20, "{looked_at} tables");
 }
 
 /// Why an answer tells of the rival, if it does.

@@ -16,7 +16,8 @@ import time
 import urllib.error
 import urllib.request
 
-from report import CHAPTERS, table
+from budget import refuse
+from report import CHAPTERS, QUESTIONS, table
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -25,7 +26,10 @@ KUBERNETES = [FIXTURES / "k8s", FIXTURES / "demo" / "pods-default.json"]
 EVENTS = [FIXTURES / "ado", FIXTURES / "demo" / "build.failed.json", *sorted((FIXTURES / "demo").glob("deployment-*.json"))]
 TELEMETRY = FIXTURES / "demo"
 POLICIES = FIXTURES / "policies"
+DOCUMENTS = FIXTURES / "demo" / "documents"
 START_SECONDS_MAX = 120
+INDEX_SECONDS_MAX = 120
+SHOWBACK_LINES_MAX = 40
 
 
 class Server:
@@ -76,6 +80,25 @@ class Server:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"stellwerk ingest {kind}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+
+    def answer(self, question):
+        return json.loads(self.post("/answer", json.dumps({"question": question}).encode(), "application/json"))
+
+    def wait_for_index(self):
+        """The server follows its sources by itself; an answer is only as good as what it has seen."""
+        deadline = time.monotonic() + INDEX_SECONDS_MAX
+        while time.monotonic() < deadline:
+            command = [self.binary, "index", "status", "--json", "--data", self.data]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(f"stellwerk index status: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+            status = json.loads(done.stdout)
+            active = status["active"]
+            if status["waiting_documents"] == 0 and not status["behind"] and not (active and active["missing"]):
+                texts = sum(source["documents"] for source in status["sources"])
+                return f"{texts} texts, " + (f"words and vectors by {active['model']}" if active else "full text only: no weights were pulled")
+            time.sleep(0.2)
+        sys.exit("the index did not become whole")
 
     def audit(self):
         """Policies over what is stored; exit code 1 says that something is broken, which is what the demo shows."""
@@ -146,6 +169,8 @@ def fill(server):
         ("Azure DevOps", "POST /hooks/ado", lambda: send_events(server)),
         ("OpenTelemetry", "POST /v1/traces, /v1/logs, /v1/metrics", lambda: send_telemetry(server)),
         ("policies", "stellwerk policy audit", server.audit),
+        ("documents", "stellwerk ingest docs", lambda: server.ingest("docs", [DOCUMENTS])),
+        ("index", "follows by itself", server.wait_for_index),
     ]
     for name, door, act in steps:
         begun = time.monotonic()
@@ -163,6 +188,36 @@ def report(server):
         print(table(columns, rows))
         if not rows:
             sys.exit(f"the chapter “{title}” has no rows: the demo is broken")
+
+
+def questions(server):
+    print("\n── Questions, answered with the places that say it " + "─" * 46)
+    print("Every sentence is held against its source before it leaves; without a model the words are the sources' own.")
+    for question in QUESTIONS:
+        answer = server.answer(question)
+        if not answer["answered"] or not answer["citations"]:
+            sys.exit(f"“{question}” was not answered: the demo is broken\n{json.dumps(answer, indent=1)}")
+        print(f"\n    POST /answer  {question}\n")
+        print("\n".join("  " + line for line in answer["text"].splitlines()))
+        shown = set()
+        for cited in sorted(answer["citations"], key=lambda cited: cited["n"]):
+            if cited["n"] not in shown:
+                print(f"    [{cited['n']}] {cited['title']}, version {cited['version']}, bytes {cited['start']} to {cited['end']}")
+            shown.add(cited["n"])
+
+
+def showback(server):
+    """Ends with what a tenant is shown of its month, as the command line writes it."""
+    command = [server.binary, "cost", "showback", "--tenant", "default", "--month", "2024-09", "--data", server.data]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0 or "## In all" not in done.stdout:
+        sys.exit(f"stellwerk cost showback: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    title = "A tenant's showback: stellwerk cost showback --tenant default --month 2024-09"
+    print(f"\n── {title} " + "─" * max(0, 96 - len(title)))
+    lines = done.stdout.splitlines()
+    print("\n".join("    " + line for line in lines[:SHOWBACK_LINES_MAX]))
+    if len(lines) > SHOWBACK_LINES_MAX:
+        print(f"    … {len(lines) - SHOWBACK_LINES_MAX} lines more")
 
 
 def options():
@@ -186,6 +241,9 @@ def main():
             print(f"Stellwerk serves on {server.address}, embedded default: Lance on local disk, SQLite, no other process.\n")
             fill(server)
             report(server)
+            questions(server)
+            showback(server)
+            refuse(server, folder, table)
             print(f"\n{time.monotonic() - begun:.1f} s from the first start to the last answer, at {server.address}; the key is in {server.data}/bootstrap.key.")
             if keep or not chosen.exit:
                 print("Go on from here:\n")

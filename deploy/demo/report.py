@@ -94,6 +94,18 @@ LIMIT 8
 """,
     ),
     (
+        "A search joined with the bill",
+        "What do the services cost that the runbooks about unanswered orders name?",
+        """
+WITH bill AS (SELECT Tags ->> 'application' AS application, sum(BilledCost) AS billed, count(*) AS charges
+              FROM cost_line GROUP BY 1)
+SELECT s.title, s.heading, b.application, b.billed, b.charges
+FROM search('orders do not answer in time', 5, '{"source": "document"}') s
+JOIN bill b ON strpos(s.title || s.text, b.application) > 0
+ORDER BY s.score DESC, b.application
+""",
+    ),
+    (
         "The bill as FOCUS asks for it",
         "FOCUS's published queries run as written, on the view that they name.",
         """
@@ -105,6 +117,12 @@ ORDER BY TotalBilledCost DESC
 LIMIT 6
 """,
     ),
+]
+
+# One in English, one in German.
+QUESTIONS = [
+    "What is done when orders of ZoomMapMax do not answer in time?",
+    "Wie lange werden Sicherungen der Bestellungen aufbewahrt?",
 ]
 
 CELL_WIDTH_MAX = 44

@@ -41,6 +41,8 @@ pub fn lance_schema(table: &Table) -> SchemaRef {
         .map(|field| {
             let hints: Hints = match table.columns.iter().find(|c| c.name == field.name()).map(|c| c.kind) {
                 Some(Type::Text | Type::Json | Type::Bytes) => TEXT_HINTS,
+                // The numbers of a vector do not get smaller, and an index reads them as they are.
+                Some(Type::Vector(_)) => &[],
                 None if field.name() == SEQ => SEQ_HINTS,
                 _ if matches!(field.data_type(), DataType::Dictionary(..)) => NAME_HINTS,
                 _ => NUMBER_HINTS,

@@ -1,6 +1,7 @@
 //! The physical scan of one table: flushed fragments as N partitions and the tail as one more; the scope, the
 //! currentness of rows and the asker's filters applied inside, in this order.
 
+mod acl;
 mod filter;
 mod fragment;
 mod reader;
@@ -34,6 +35,7 @@ use super::Snapshot;
 use super::current::{Bound, Visible};
 use super::zones::ZONE_ROWS;
 use crate::scope::{Scope, Tenants};
+pub use acl::admits;
 use filter::Filters;
 use reader::Reader;
 
@@ -98,7 +100,8 @@ impl FactScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let filters = Filters { table: snapshot.table, tenants: scope.tenants.clone(), asked: filters };
+        let acl = snapshot.table.acl.zip(scope.groups().map(Arc::from));
+        let filters = Filters { table: snapshot.table, tenants: scope.tenants.clone(), acl, asked: filters };
         FactScan {
             snapshot,
             scope,
@@ -124,6 +127,7 @@ impl FactScan {
         let counted = self.scope.tenants == Tenants::All
             && !self.snapshot.table.supersedes()
             && matches!(self.bound, Bound::Now)
+            && self.filters.acl.is_none()
             && self.filters.asked.is_empty();
         let fragments = self.groups.iter().flatten().filter(|piece| piece.zones.start == 0);
         let flushed = fragments.map(|piece| piece.fragment.num_rows());
@@ -191,6 +195,7 @@ impl DisplayAs for FactScan {
         match &self.scope.tenants {
             Tenants::All => write!(f, ", scope=all tenants")?,
             Tenants::One(tenant) => write!(f, ", scope={tenant}")?,
+            Tenants::Several(tenants) => write!(f, ", scope={}", tenants.join("+"))?,
         }
         if let Some((_, needle)) = &self.needle {
             write!(f, ", looked up by {needle}")?;

@@ -1,5 +1,5 @@
 //! The catalogue of one question: the tables, views and state tables as one scope sees them, `information_schema` with the
-//! declarations' comments, and the function `as_of`.
+//! declarations' comments, and the functions in FROM.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub const CATALOG: &str = "stellwerk";
 /// Name of the schema that all tables stand in.
 pub const SCHEMA: &str = "public";
 /// The function that looks back.
-pub const AS_OF: &str = "as_of";
+const AS_OF: &str = "as_of";
 const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// The tables as one scope sees them, at one moment.
@@ -94,9 +94,12 @@ impl ScopedSchema {
         Arc::new(list)
     }
 
-    /// `as_of('table', <_seq or timestamp>)`.
-    pub fn as_of_function(self: Arc<Self>) -> Arc<dyn TableFunctionImpl> {
-        Arc::new(AsOf { schema: self })
+    /// The functions in FROM, bound to the scope: `as_of('table', <_seq or timestamp>)` and those of the floors above.
+    pub fn functions(self: Arc<Self>) -> Vec<(String, Arc<dyn TableFunctionImpl>)> {
+        let brought =
+            self.catalogue.table_functions.iter().map(|function| function.bound(&self.scope)).collect::<Vec<_>>();
+        let as_of: Arc<dyn TableFunctionImpl> = Arc::new(AsOf { schema: self });
+        std::iter::once((AS_OF.to_owned(), as_of)).chain(brought).collect()
     }
 
     /// Plans the views that a statement names, and those that they name. `information_schema` names all of them.

@@ -8,7 +8,7 @@ use crate::sql::arithmetic::Arithmetic;
 use crate::sql::{aggregate, json, time, truncate};
 
 /// A function's entry in the SQL reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FunctionDoc {
     pub name: &'static str,
     /// Arguments as SQL writes them; other spellings behind a comma.

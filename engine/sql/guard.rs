@@ -7,6 +7,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::provider::StateScan;
+use super::table_function::FunctionScan;
 use crate::error::{Error, Kind, Result};
 use crate::facts::scan::FactScan;
 use crate::scope::Scope;
@@ -23,6 +24,7 @@ pub fn check(plan: &Arc<dyn ExecutionPlan>, scope: &Scope) -> Result<()> {
     let plan = plan.as_ref();
     let carried = plan.downcast_ref::<FactScan>().map(FactScan::scope);
     let carried = carried.or_else(|| plan.downcast_ref::<StateScan>().map(StateScan::scope));
+    let carried = carried.or_else(|| plan.downcast_ref::<FunctionScan>().map(FunctionScan::scope));
     let in_memory = plan.downcast_ref::<DataSourceExec>().is_some_and(|s| s.data_source().is::<MemorySourceConfig>());
     match carried {
         Some(carried) if carried == scope => Ok(()),

@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use parking_lot::RwLock;
 
-use super::catalogue::{AS_OF, CATALOG, SCHEMA, ScopedSchema};
+use super::catalogue::{CATALOG, SCHEMA, ScopedSchema};
 use super::names::Names;
 use super::{guard, install};
 use crate::error::{Error, Kind, Result};
@@ -124,7 +124,9 @@ impl Asking {
         // A copy, not a rebuilt state: that would register hundreds of functions anew for every question.
         let mut session = self.base.clone();
         session.register_catalog_list(schema.clone().catalog_list());
-        session.register_udtf(AS_OF, schema.clone().as_of_function());
+        for (name, function) in schema.clone().functions() {
+            session.register_udtf(&name, function);
+        }
         schema.plan_views(&session, &self.views, &statement).await?;
         let plan = session.statement_to_plan(statement).await.map_err(from_datafusion)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);

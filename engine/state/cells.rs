@@ -35,6 +35,7 @@ impl Driver for Sqlite {
                 Value::Float(v) => arguments.add(*v)?,
                 Value::Bytes(v) => arguments.add(v.clone())?,
                 Value::Decimal(_) => return Err(NO_DECIMALS.into()),
+                Value::Vector(_) => return Err("the state database holds no vectors".into()),
             }
         }
         Ok(arguments)
@@ -72,6 +73,7 @@ impl Driver for Postgres {
                 Value::Float(v) => arguments.add(*v)?,
                 Value::Bytes(v) => arguments.add(v.as_slice())?,
                 Value::Decimal(_) => return Err(NO_DECIMALS.into()),
+                Value::Vector(_) => return Err("the state database holds no vectors".into()),
             }
         }
         Ok(arguments)
@@ -163,6 +165,7 @@ fn shape(value: &Value) -> &'static str {
         Value::Float(_) => "a float",
         Value::Decimal(_) => "a decimal",
         Value::Bytes(_) => "bytes",
+        Value::Vector(_) => "a vector",
     }
 }
 

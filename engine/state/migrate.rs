@@ -7,7 +7,13 @@ use super::fault::fault;
 use crate::error::{Error, Kind, Result};
 
 /// Every migration, oldest first. A shipped one is never edited: its hash is in every database that ran it.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "trust", include_str!("migrations/0001_trust.sql"))];
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "trust", include_str!("migrations/0001_trust.sql")),
+    (2, "access", include_str!("migrations/0002_access.sql")),
+    (3, "audit", include_str!("migrations/0003_audit.sql")),
+    (5, "budget", include_str!("migrations/0005_budget.sql")),
+    (6, "rules", include_str!("migrations/0006_rules.sql")),
+];
 
 /// Brings the schema up to date over a connection whose caller holds the migration lock inside a transaction, so that
 /// either every missing migration is there afterwards or none.

@@ -47,9 +47,10 @@ fn select(table: &StateTable, tenants: &Tenants, limit: Option<usize>) -> Option
     let columns: Vec<String> = table.columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
     let mut sql = format!("SELECT {} FROM \"{}\"", columns.join(", "), table.name);
     let mut values = Vec::new();
-    if let Tenants::One(tenant) = tenants {
-        sql.push_str(&format!(" WHERE \"{}\" = $1", table.tenant?));
-        values.push(Value::Text(tenant.to_string()));
+    if let Some(names) = tenants.named() {
+        let places: Vec<String> = (1..=names.len()).map(|at| format!("${at}")).collect();
+        sql.push_str(&format!(" WHERE \"{}\" IN ({})", table.tenant?, places.join(", ")));
+        values.extend(names.iter().map(|tenant| Value::Text(tenant.to_string())));
     }
     let rows_max = limit.unwrap_or(READ_ROWS_MAX + 1).min(READ_ROWS_MAX + 1);
     sql.push_str(&format!(" LIMIT {rows_max}"));

@@ -11,6 +11,8 @@ use crate::clock::WallClock;
 use crate::ports::NoRedaction;
 use crate::table::{Column, Index, Type};
 
+mod derived;
+
 static EVENT: Table = Table {
     indexes: &[Index::BTree("trace")],
     ..Table::new(

@@ -92,7 +92,7 @@ impl Shape {
             Type::Int => int(found).into(),
             Type::Float => float(found).into(),
             Type::Time => time(found).map_or(Cell::Null, Cell::Time),
-            Type::Decimal | Type::TimeNs | Type::Bytes => Cell::Null,
+            Type::Decimal | Type::TimeNs | Type::Bytes | Type::Vector(_) => Cell::Null,
         }
     }
 

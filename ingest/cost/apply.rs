@@ -11,10 +11,12 @@ use engine::arrow::array::RecordBatch;
 use engine::reject::{REJECT, Reject};
 use engine::{Error, Frame, Idempotency, Kind, Load, Result, Rows, Scope, Store};
 use futures::StreamExt;
+use ledger::period::Seals;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::batch::{Origin, SetTotal, set_name};
+use super::instant::period_name;
 use super::layout::Form;
 use super::manifest::Unfit;
 use super::parser::{Parser, Part};
@@ -46,8 +48,9 @@ pub struct Applying<'a> {
 
 /// What became of a run.
 pub enum Outcome {
-    /// It was applied, was there before, or came too late; the notes say which.
-    Applied(Summary),
+    /// It was applied, was there before, or came too late; the notes say which. Beside it the first and the last billing
+    /// period that it changed.
+    Applied(Summary, Option<(i64, i64)>),
     /// It replaced nothing; the register says why, and so does this line.
     Refused(String),
 }
@@ -75,11 +78,10 @@ impl Applying<'_> {
         let _turn = TURN.lock().await;
         let seen = Seen::ask(self.store, self.scope, &run.export, &run_id).await?;
         let runs = seen.runs()?;
-        let form = run.hint.map_or("cost_and_usage", Form::dataset);
         let mut entry = Entry {
             export: run.export.clone(),
             run_id: run_id.clone(),
-            dataset: form.to_owned(),
+            dataset: run.hint.map_or("cost_and_usage", Form::dataset).to_owned(),
             schema: None,
             submitted: run.submitted,
             path: label.clone(),
@@ -87,30 +89,30 @@ impl Applying<'_> {
         };
         let parts = match &run.parts {
             Ok(parts) => parts.clone(),
-            Err(unfit) => {
-                let (state, reason) = match unfit {
-                    Unfit::Torn(reason) => ("torn", reason),
-                    Unfit::Refused(reason) => ("refused", reason),
-                };
-                if runs.iter().any(|r| r.run_id == run_id && r.state == "applied") {
-                    return Ok(repeated(&label, &run_id, "applied"));
-                }
-                return self.refuse(&entry, &tenant, &run, state, reason).await;
+            Err(_) if runs.iter().any(|r| r.run_id == run_id && r.state == "applied") => {
+                return Ok(repeated(&label, &run_id, "applied"));
             }
+            Err(Unfit::Torn(reason)) => return self.refuse(&entry, &tenant, &run, "torn", reason).await,
+            Err(Unfit::Refused(reason)) => return self.refuse(&entry, &tenant, &run, "refused", reason).await,
         };
         if let Some(before) = runs.iter().find(|r| r.is_repeat_of(&run, &run_id, &tenant)) {
             return Ok(repeated(&label, &run_id, &before.state));
         }
+        let seals = Seals::load(self.store, self.scope).await?;
+        let sealed = sealed(&run, &tenant, &runs, &seals);
         let bytes: u64 = parts.iter().filter_map(|p| std::fs::metadata(&p.path).ok()).map(|m| m.len()).sum();
         self.progress.begin(&run.path, bytes);
         let read_bytes = Arc::new(AtomicU64::new(0));
-        let opened = self.open(&run, parts.into(), &tenant, &run_id, &runs, read_bytes.clone()).await?;
+        let opened = self.open(&run, parts.into(), &tenant, &run_id, (&runs, seals), read_bytes.clone()).await?;
         let parser = match opened {
             Ok(parser) => parser,
             Err(error) => return self.refuse(&entry, &tenant, &run, "refused", &error.to_string()).await,
         };
         entry.dataset = parser.form().dataset().to_owned();
         entry.schema = Some(parser.form().schema());
+        if let Some(reason) = sealed.filter(|_| parser.table().name == ledger::COST_LINE.name) {
+            return self.refuse(&entry, &tenant, &run, "refused", &reason).await;
+        }
         let own_set = set_name(&run.export, parser.form(), run.period);
         if let Some(newer) = runs.iter().find(|r| r.is_newer_than(&run, &own_set, &tenant)) {
             let reason = format!("run {} of the same export and period is newer and was there before", newer.run_id);
@@ -118,16 +120,19 @@ impl Applying<'_> {
             let mut frame = Frame::new(label.clone());
             entry.push(&mut frame, &set, "superseded", Some(&reason))?;
             self.append(frame).await?;
-            return Ok(Outcome::Applied(noted(format!("{label}: nothing changed: {reason}"))));
+            return Ok(Outcome::Applied(noted(format!("{label}: nothing changed: {reason}")), None));
         }
+        let parser_table = parser.table().name;
         let read = self.load(parser, &run, &label, &read_bytes).await?;
         if let Some(failure) = read.failure {
-            let state = if run.run_id.is_some() { "torn" } else { "refused" };
+            let is_whole = run.run_id.is_none() || failure.kind() == Kind::Conflict;
+            let state = if is_whole { "refused" } else { "torn" };
             return self.refuse(&entry, &tenant, &run, state, &failure.to_string()).await;
         }
         entry.rejected = read.rejected;
         self.settle(&entry, &seen, &read, &tenant).await?;
-        Ok(Outcome::Applied(summary_of(&label, &run, read, &runs)))
+        let touched = periods_of(parser_table, &read.sets);
+        Ok(Outcome::Applied(summary_of(&label, &run, read, &runs), touched))
     }
 
     async fn open(
@@ -136,7 +141,7 @@ impl Applying<'_> {
         parts: VecDeque<Part>,
         tenant: &str,
         run_id: &str,
-        runs: &[SeenRun],
+        (runs, seals): (&[SeenRun], Seals),
         read_bytes: Arc<AtomicU64>,
     ) -> Result<Result<Parser>> {
         let named_tenants = matches!(self.scope.tenants, engine::Tenants::All);
@@ -153,7 +158,7 @@ impl Applying<'_> {
                     replaces.push((old.tenant, old.set, period));
                 }
             }
-            Origin { tenant, named_tenants, export, run_id, period, replaces }
+            Origin { tenant, named_tenants, export, run_id, period, replaces, seals }
         };
         let on_bytes = Arc::new(move |count| {
             read_bytes.fetch_add(count, Ordering::Relaxed);
@@ -228,7 +233,7 @@ impl Applying<'_> {
     }
 
     async fn refuse(&self, entry: &Entry, tenant: &str, run: &Planned, state: &str, reason: &str) -> Result<Outcome> {
-        let period = run.period.map_or_else(|| "all".to_owned(), super::instant::period_name);
+        let period = run.period.map_or_else(|| "all".to_owned(), period_name);
         let name = format!("{}|{}|{period}", entry.export, entry.dataset);
         let mut frame = Frame::new(entry.path.clone());
         entry.push(&mut frame, &[empty_set(tenant, &name, run.period)], state, Some(reason))?;
@@ -283,12 +288,35 @@ fn send_all(parser: &mut Parser, promised: Option<u64>, sender: &mpsc::Sender<Re
             }
             Err(error) => error,
         };
-        let message = failure.to_string();
+        let (kind, message) = (failure.kind(), failure.to_string());
         // If nobody listens any more the load has failed by itself.
         let _ = sender.blocking_send(Err(failure));
-        return Some(Error::invalid(message));
+        return Some(Error::new(kind, message));
     }
 }
+
+/// Why a run may not replace its month: it is sealed for its tenant, or for one that had charges of the same export in it.
+fn sealed(run: &Planned, tenant: &str, runs: &[SeenRun], seals: &Seals) -> Option<String> {
+    let period = run.period?;
+    let others = runs.iter().filter(|r| r.state == "applied" && r.export == run.export && r.period == Some(period));
+    let mut tenants = others.map(|r| r.tenant.as_str()).chain([tenant]);
+    let sealed = tenants.find(|tenant| seals.holds(tenant, period, None))?;
+    Some(format!("the billing period {} of {sealed} is sealed: its charges stay as they are", period_name(period)))
+}
+
+/// The first and the last billing period of the charges that a run changed.
+fn periods_of(table: &str, sets: &[SetTotal]) -> Option<(i64, i64)> {
+    if table != ledger::COST_LINE.name || sets.is_empty() {
+        return None;
+    }
+    // A charge without a billing period may be of any time.
+    let first = sets.iter().map(|set| set.period.unwrap_or(0)).min()?;
+    let last = sets.iter().map(|set| set.period.unwrap_or(PERIOD_MAX)).max()?;
+    Some((first, last))
+}
+
+/// The first of January 2200: no billing period begins later.
+const PERIOD_MAX: i64 = 7_258_118_400_000_000;
 
 fn empty_set(tenant: &str, name: &str, period: Option<i64>) -> SetTotal {
     SetTotal { tenant: tenant.to_owned(), name: name.to_owned(), period, rows: 0, billed: Some(0), currency: None }
@@ -296,7 +324,7 @@ fn empty_set(tenant: &str, name: &str, period: Option<i64>) -> SetTotal {
 
 fn repeated(label: &str, run_id: &str, state: &str) -> Outcome {
     let notes = vec![format!("{label}: run {run_id} was there before ({state}): nothing changed")];
-    Outcome::Applied(Summary { files: 1, repeated: 1, notes, ..Summary::default() })
+    Outcome::Applied(Summary { files: 1, repeated: 1, notes, ..Summary::default() }, None)
 }
 
 fn noted(note: String) -> Summary {

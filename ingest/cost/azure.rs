@@ -1,7 +1,8 @@
 //! Azure's own cost exports (ActualCost, AmortizedCost; EA, MCA and pay-as-you-go headers) as FOCUS rows.
 //!
 //! The two exports are two views of the same usage, so each fills only the cost that it states, and loading both counts
-//! nothing twice: ActualCost fills `BilledCost`, AmortizedCost fills `EffectiveCost`; the other one is null. What the
+//! nothing twice: ActualCost fills `BilledCost`, AmortizedCost fills `EffectiveCost`; the other one is null. Where nobody
+//! says which it is and no row is paid by a commitment, both are one and both costs are filled. What the
 //! export does not state (list cost, contracted cost) is null too. Every original column stays in `x_extra`.
 
 use super::batch::Cells;
@@ -9,7 +10,7 @@ use super::instant;
 use super::layout::{Form, Header};
 
 /// The FOCUS columns that a row of Azure's own form gives, in the order of [`Mapper::map`].
-pub const MAPPED: [&str; 36] = [
+pub const MAPPED: [&str; 39] = [
     "BilledCost",
     "EffectiveCost",
     "BillingCurrency",
@@ -46,6 +47,9 @@ pub const MAPPED: [&str; 36] = [
     "SubAccountId",
     "SubAccountName",
     "Tags",
+    "AvailabilityZone",
+    "ConsumedQuantity",
+    "ConsumedUnit",
 ];
 
 /// Whether a header is one of Azure's own cost exports.
@@ -59,13 +63,14 @@ pub fn is_usage_only(header: &Header) -> bool {
     is_native(header) && header.position("chargetype").is_none()
 }
 
-const COST: &[&str] = &["costinbillingcurrency", "cost", "pretaxcost"];
+/// Names of the cost.
+pub const COST: &[&str] = &["costinbillingcurrency", "cost", "pretaxcost"];
 const DATE: &[&str] = &["date", "usagedatetime"];
 
 /// Finds the cells of a header once, and maps row after row.
 #[derive(Debug, Clone)]
 pub struct Mapper {
-    amortized: bool,
+    form: Form,
     cost: Option<usize>,
     date: Option<usize>,
     currency: Option<usize>,
@@ -96,6 +101,7 @@ pub struct Mapper {
     subscription: Option<usize>,
     subscription_name: Option<usize>,
     tags: Option<usize>,
+    zone: Option<usize>,
 }
 
 impl Mapper {
@@ -103,7 +109,7 @@ impl Mapper {
     pub fn new(header: &Header, form: Form) -> Mapper {
         let at = |names: &[&str]| names.iter().find_map(|n| header.position(n));
         Mapper {
-            amortized: form == Form::AzureAmortized,
+            form,
             cost: at(COST),
             date: at(DATE),
             currency: at(&["billingcurrency", "billingcurrencycode", "currency"]),
@@ -134,6 +140,7 @@ impl Mapper {
             subscription: at(&["subscriptionid", "subscriptionguid"]),
             subscription_name: at(&["subscriptionname"]),
             tags: at(&["tags"]),
+            zone: at(&["availabilityzone"]),
         }
     }
 
@@ -141,7 +148,11 @@ impl Mapper {
     pub fn map(&self, row: &impl Cells) -> Vec<Option<String>> {
         let get = |cell: Option<usize>| cell.and_then(|at| row.cell(at)).map(str::to_owned);
         let cost = get(self.cost);
-        let (billed, effective) = if self.amortized { (None, cost) } else { (cost, None) };
+        let (billed, effective) = match self.form {
+            Form::AzureAmortized => (None, cost),
+            Form::AzureCost => (cost.clone(), cost),
+            _ => (cost, None),
+        };
         let date = get(self.date);
         let charge_type = get(self.charge_type).unwrap_or_else(|| "Usage".to_owned());
         let model = get(self.pricing_model).unwrap_or_default();
@@ -151,6 +162,7 @@ impl Mapper {
         let publisher = get(self.publisher)
             .or_else(|| (get(self.publisher_type).is_none_or(|t| t == "Azure")).then(|| "Microsoft".to_owned()));
         let location = get(self.location);
+        let is_consumed = category == Some("Usage") && status != Some("Unused");
         vec![
             billed,
             effective,
@@ -188,6 +200,9 @@ impl Mapper {
             get(self.subscription),
             get(self.subscription_name),
             get(self.tags).map(|t| braced(&t)),
+            get(self.zone),
+            get(self.quantity).filter(|_| is_consumed),
+            get(self.unit).filter(|_| is_consumed),
         ]
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::Table;
 use engine::arrow::array::{
     ArrayRef, BooleanBuilder, Int8Builder, Int64Builder, RecordBatch, StringBuilder, new_null_array,
 };
 use engine::table::OP_REPLACE;
+use engine::{Error, Kind, Table};
+use ledger::period::Seals;
 
 use super::column::{Names, Parsed, Sink, constant};
 use super::identity::Identity;
@@ -52,6 +53,8 @@ pub struct Origin {
     pub period: Option<i64>,
     /// Sets that the run replaces even if it has no row for them: (tenant, set, period).
     pub replaces: Vec<(String, String, Option<i64>)>,
+    /// Periods whose charges stay as they are.
+    pub seals: Seals,
 }
 
 /// A replaceable set and what a run gave to it.
@@ -111,6 +114,9 @@ pub struct Builder {
     period_cell: Option<usize>,
     billed_cell: Option<usize>,
     currency_cell: Option<usize>,
+    issuer_cell: Option<usize>,
+    states_estimate: bool,
+    refusal: Option<Error>,
 }
 
 impl Builder {
@@ -139,6 +145,9 @@ impl Builder {
             period_cell: sink_of("BillingPeriodStart"),
             billed_cell: sink_of("BilledCost"),
             currency_cell: sink_of("BillingCurrency").map(|s| sinks[s].cell),
+            issuer_cell: sink_of("InvoiceIssuerName").map(|s| sinks[s].cell),
+            states_estimate: sink_of("x_estimate").is_some(),
+            refusal: None,
             layout,
             origin,
             sinks,
@@ -166,6 +175,7 @@ impl Builder {
             (None, Some(Parsed::Micros(micros))) => Some(micros),
             _ => None,
         };
+        self.refuse_sealed(cells, period)?;
         let set = self.set_of(cells, period);
         for (sink, parsed) in self.sinks.iter_mut().zip(&self.parsed) {
             self.bytes += sink.append(*parsed, cells.cell(sink.cell));
@@ -178,6 +188,11 @@ impl Builder {
         self.rows.append_value(i64::try_from(number).unwrap_or(i64::MAX));
         self.append_own(cells, set, period, &inexact);
         Ok(())
+    }
+
+    /// Why the run as a whole is refused, if it is.
+    pub fn refusal(&mut self) -> Option<Error> {
+        self.refusal.take()
     }
 
     /// Whether the batch should be handed on.
@@ -215,9 +230,12 @@ impl Builder {
         own("x_extra", Arc::new(self.extra.finish()));
         if let Some(identity) = &mut self.identity {
             own("x_charge_id", identity.finish());
-            let mut estimate = BooleanBuilder::new();
-            estimate.append_n(count, false);
-            own("x_estimate", Arc::new(estimate.finish()));
+            // What a file says about itself stands; without a word it is a bill.
+            if !self.states_estimate {
+                let mut estimate = BooleanBuilder::new();
+                estimate.append_n(count, false);
+                own("x_estimate", Arc::new(estimate.finish()));
+            }
         }
         if let Some(labels) = &mut self.labels {
             labels.finish().into_iter().for_each(|(name, array)| own(name, array));
@@ -229,6 +247,25 @@ impl Builder {
         columns.push(Arc::new(self.op.finish()));
         self.bytes = 0;
         RecordBatch::try_new(table.batch_schema(), columns).expect("the builders follow the table's schema")
+    }
+
+    /// A charge that would change a sealed period refuses its run: in part it would be no run.
+    fn refuse_sealed(&mut self, cells: &impl Cells, period: Option<i64>) -> Result<(), String> {
+        let Some(period) = period.filter(|_| self.identity.is_some() && !self.origin.seals.all().is_empty()) else {
+            return Ok(());
+        };
+        let named = self.layout.tenant.filter(|_| self.origin.named_tenants).and_then(|at| cells.cell(at));
+        let tenant = named.unwrap_or(&self.origin.tenant);
+        let issuer = self.issuer_cell.and_then(|at| cells.cell(at));
+        if !self.origin.seals.holds(tenant, period, issuer) {
+            return Ok(());
+        }
+        let text = format!(
+            "the billing period {} of {tenant} is sealed: its charges stay as they are; a correction belongs to a later billing period, with ChargeClass `Correction` and the ChargePeriod that it corrects",
+            instant::period_name(period)
+        );
+        self.refusal = Some(Error::new(Kind::Conflict, text.clone()));
+        Err(text)
     }
 
     fn set_of(&mut self, cells: &impl Cells, period: Option<i64>) -> usize {

@@ -29,6 +29,7 @@ pub async fn check_file(path: &Path, version: Option<&str>) -> Result<Report> {
             // One set for the whole file: how a run would be cut is no matter of its rules.
             period: Some(0),
             replaces: Vec::new(),
+            seals: ledger::period::Seals::default(),
         };
         Parser::open([part].into(), None, origin, Arc::new(|_| {}))
     });

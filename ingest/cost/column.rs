@@ -118,7 +118,7 @@ impl Values {
             Type::Time | Type::TimeNs => Values::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Type::Int => Values::Int(Int64Builder::new()),
             Type::Bool => Values::Bool(BooleanBuilder::new()),
-            Type::Text | Type::Json | Type::Float | Type::Bytes => Values::Text(StringBuilder::new()),
+            Type::Text | Type::Json | Type::Float | Type::Bytes | Type::Vector(_) => Values::Text(StringBuilder::new()),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The platform's labels (`x_app`, `x_env`, `x_cost_center`, `x_owner`, `x_model`) out of tags and price details, so that a
-//! cost line joins with telemetry and Kubernetes by the same words. A column of the file itself wins.
+//! The platform's labels (`x_app`, `x_env`, `x_cost_center`, `x_owner`, `x_project`, `x_model` …) out of tags and price
+//! details, so that a cost line joins with telemetry and Kubernetes by the same words. A column of the file itself wins.
 
 use engine::arrow::array::ArrayRef;
 
@@ -8,7 +8,12 @@ use super::column::Names;
 use super::layout::Layout;
 
 /// A label's column, and the tags that name it: lower case, without `-` and `_`, the first that is there wins.
-const FROM_TAGS: [(&str, &[&str]); 4] = [
+const FROM_TAGS: [(&str, &[&str]); 9] = [
+    ("x_project", &["project"]),
+    ("x_task", &["task", "workitem"]),
+    ("x_pipeline_run", &["pipelinerun", "buildid", "runid"]),
+    ("x_agent", &["agent", "agentid"]),
+    ("x_component", &["component"]),
     ("x_app", &["application", "app", "service"]),
     ("x_env", &["environment", "env"]),
     ("x_cost_center", &["costcenter"]),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use engine::{Error, Result, Table};
 use ledger::focus::{Dataset, Version};
 
-use super::azure;
+use super::{aws, azure, mapping, oci};
 
 /// What kind of cost data a run delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub enum Form {
     AzureActual,
     /// Azure's own export of amortised cost, mapped to FOCUS by the rules in `azure`.
     AzureAmortized,
+    /// Azure's own export where nothing is paid by a commitment, so that what is billed is what it costs.
+    AzureCost,
+    /// AWS's Cost and Usage Report, mapped to FOCUS by the rules in `aws`.
+    AwsCur,
+    /// Oracle Cloud's cost report, mapped to FOCUS by the rules in `oci`.
+    OciCost,
 }
 
 impl Form {
@@ -28,6 +34,9 @@ impl Form {
             Form::Focus(Dataset::BillingPeriod, _) => "billing_period",
             Form::AzureActual => "azure_actual_cost",
             Form::AzureAmortized => "azure_amortized_cost",
+            Form::AzureCost => "azure_cost",
+            Form::AwsCur => "aws_cur",
+            Form::OciCost => "oci_cost",
         }
     }
 
@@ -37,6 +46,9 @@ impl Form {
             Form::Focus(_, version) => format!("FOCUS {}", version.as_str()),
             Form::AzureActual => "Azure ActualCost".to_owned(),
             Form::AzureAmortized => "Azure AmortizedCost".to_owned(),
+            Form::AzureCost => "Azure cost export".to_owned(),
+            Form::AwsCur => "AWS CUR".to_owned(),
+            Form::OciCost => "OCI cost report".to_owned(),
         }
     }
 
@@ -67,7 +79,9 @@ impl Header {
         let names: Vec<String> = names.enumerate().map(|(at, name)| clean(name, at)).collect();
         let lower: Vec<String> = names.iter().map(|n| n.to_lowercase()).collect();
         let mut seen = HashMap::new();
-        for (at, name) in lower.iter().enumerate() {
+        // Tags are told apart by case where their providers do.
+        let is_tag = |name: &str| name.starts_with("resourcetags/") || name.starts_with("tags/");
+        for (at, name) in lower.iter().enumerate().filter(|(_, name)| !is_tag(name)) {
             if let Some(first) = seen.insert(name.as_str(), at) {
                 let message =
                     format!("column {} appears twice: it is column {} and column {}", names[at], first + 1, at + 1);
@@ -97,7 +111,7 @@ fn clean(name: &str, at: usize) -> String {
 }
 
 /// Columns of our tables that a file cannot fill.
-const OWN: [&str; 9] = [
+const OWN: [&str; 12] = [
     "x_tenant",
     "x_set",
     "x_source_run_id",
@@ -106,7 +120,10 @@ const OWN: [&str; 9] = [
     "x_charge_id",
     "x_raw",
     "x_extra",
-    "x_estimate",
+    "x_estimated_cost",
+    "x_estimated_currency",
+    "x_estimate_delta",
+    "x_supersedes",
 ];
 
 /// Where the cells of a file go.
@@ -128,15 +145,23 @@ impl Layout {
         if let Some((dataset, version)) = Dataset::of_columns(&header.lower) {
             return Ok(Layout::by_name(Form::Focus(dataset, version), header));
         }
+        if aws::is_native(header) {
+            return Ok(Layout::mapped(Form::AwsCur, header));
+        }
+        if oci::is_native(header) {
+            return Ok(Layout::mapped(Form::OciCost, header));
+        }
         if !azure::is_native(header) {
             let first: Vec<&str> = header.names.iter().take(6).map(String::as_str).collect();
             return Err(Error::invalid(format!(
-                "no cost data that is known here: it has neither the columns of a FOCUS dataset nor those of an Azure cost export (first columns: {})",
+                "no cost data that is known here: it has neither the columns of a FOCUS dataset nor those of an Azure cost export, an AWS Cost and Usage Report or an OCI cost report (first columns: {})",
                 first.join(", ")
             )));
         }
         match hint {
-            Some(form @ (Form::AzureActual | Form::AzureAmortized)) => Ok(Layout::mapped(form, header)),
+            Some(form @ (Form::AzureActual | Form::AzureAmortized | Form::AzureCost)) => {
+                Ok(Layout::mapped(form, header))
+            }
             _ => Err(Error::invalid(
                 "an Azure cost export that may be ActualCost or AmortizedCost, which have the same columns: deliver it with its manifest.json, or with `ActualCost` or `AmortizedCost` in its name",
             )),
@@ -157,12 +182,13 @@ impl Layout {
         layout
     }
 
-    /// Azure's own form: the mapped cells stand before the file's, and all of the file's are kept beside them.
+    /// A provider's own form: the mapped cells stand before the file's, and all of the file's are kept beside them.
     fn mapped(form: Form, header: &Header) -> Layout {
         let table = form.table();
         let position = |name: &str| table.position(name).expect("the mapping names columns of cost_line");
-        let targets = azure::MAPPED.iter().enumerate().map(|(cell, name)| (position(name), cell)).collect();
-        let extras = header.names.iter().enumerate().map(|(at, n)| (n.clone(), azure::MAPPED.len() + at)).collect();
+        let columns = mapping::columns(form);
+        let targets = columns.iter().enumerate().map(|(cell, name)| (position(name), cell)).collect();
+        let extras = header.names.iter().enumerate().map(|(at, n)| (n.clone(), columns.len() + at)).collect();
         Layout { form, targets, extras, tenant: None }
     }
 

@@ -8,9 +8,10 @@ use engine::arrow::array::RecordBatch;
 use engine::reject::Reject;
 use engine::{Error, Result, Table};
 
-use super::azure::{self, Mapper};
+use super::azure;
 use super::batch::{Builder, Cells, Origin, SetTotal};
 use super::layout::{Form, Header, Layout};
+use super::mapping::{self, Mapping};
 use super::records::{OnBytes, Records, RowCells};
 
 /// More refused rows than this refuse the run: the file is then not what it seems, and stays where it is.
@@ -33,7 +34,7 @@ pub struct Part {
 pub struct Parser {
     form: Form,
     header: Header,
-    mapper: Option<Mapper>,
+    mapper: Option<Box<dyn Mapping>>,
     builder: Builder,
     current: Option<(Part, Records, u64)>,
     waiting: VecDeque<Part>,
@@ -77,13 +78,17 @@ impl Parser {
         on_bytes: OnBytes,
     ) -> Result<Parser> {
         let header = records.header.clone();
-        let hint = if azure::is_usage_only(&header) { hint.or(Some(Form::AzureActual)) } else { hint };
+        let hint = match hint {
+            None if azure::is_usage_only(&header) => Some(Form::AzureActual),
+            // The two forms have the same columns; what neither a manifest nor a name says, the rows say.
+            None if azure::is_native(&header) && first.path.is_file() => Some(mapping::told_by_rows(&first.path)?),
+            hint => hint,
+        };
         let layout = Layout::of(&header, hint).map_err(|e| e.context(&first.label))?;
         let form = layout.form;
-        let native = matches!(form, Form::AzureActual | Form::AzureAmortized);
         let mut parser = Parser {
             form,
-            mapper: native.then(|| Mapper::new(&header, form)),
+            mapper: mapping::mapper(&header, form),
             builder: Builder::new(layout, origin(form)),
             notes: Vec::new(),
             current: None,
@@ -163,9 +168,13 @@ impl Parser {
         let number = self.accepted + self.rejected + 1;
         let row = records.next(|row| match mapper {
             None => builder.row(&row, number),
-            Some(mapper) => builder.row(&Mapped { made: mapper.map(&row), row }, number),
+            Some(mapper) => builder.row(&Mapped { made: mapper.map(row), row }, number),
         });
-        match row.map_err(|e| e.context(&part.label))? {
+        let row = row.map_err(|e| e.context(&part.label))?;
+        if let Some(refusal) = builder.refusal() {
+            return Err(refusal.context(&part.label));
+        }
+        match row {
             Some(Ok(())) => self.accepted += 1,
             Some(Err(mut reject)) => {
                 reject.place = reject.place.map(|place| format!("{} {place}", part.label));
@@ -198,7 +207,7 @@ impl Parser {
     }
 }
 
-/// A row of Azure's own form: the mapped cells, then the file's.
+/// A row of a provider's own form: the mapped cells, then the file's.
 struct Mapped<'a> {
     made: Vec<Option<String>>,
     row: &'a dyn RowCells,

@@ -10,6 +10,7 @@ pub static DOCUMENT: Table = Table {
     key: &["origin", "ref", "path"],
     time: "ingested_at",
     indexes: &[Index::BTree("path"), Index::BTree("content_hash")],
+    acl: Some("acl"),
     ..Table::new(
         "document",
         "The current text of every document of folders, wikis and repositories. A document that is gone has no row; `as_of` shows it.",
@@ -24,11 +25,15 @@ pub static DOCUMENT: Table = Table {
             Column::new(
                 "document_kind",
                 Type::Name,
-                "`page`, `readme`, `changelog`, `licence`, `contributing` or `adr`.",
+                "`page`, `readme`, `changelog`, `licence`, `contributing`, `runbook` or `adr`.",
             )
             .required(),
-            Column::new("document_format", Type::Name, "`markdown`, `html`, `asciidoc`, `restructuredtext` or `text`.")
-                .required(),
+            Column::new(
+                "document_format",
+                Type::Name,
+                "`markdown`, `html`, `asciidoc`, `restructuredtext`, `text`, `pdf` or `docx`; the text of the last two is Markdown.",
+            )
+            .required(),
             Column::new(
                 "language",
                 Type::Name,
@@ -47,6 +52,11 @@ pub static DOCUMENT: Table = Table {
                 "When the file changed last; in a repository, when its last commit was made.",
             ),
             Column::new("owners", Type::Json, "Owners by CODEOWNERS, a list."),
+            Column::new(
+                "acl",
+                Type::Json,
+                "Groups that may see it, a list, from `acl` of its front matter; null where everybody of the tenant may.",
+            ),
             Column::new("position", Type::Int, "Place among its siblings, where a wiki's `.order` gives one."),
             Column::new("adr_number", Type::Int, "Number of the architecture decision."),
             Column::new(
@@ -112,6 +122,7 @@ impl Document<'_> {
             .set("size_bytes", i64::try_from(self.bytes).unwrap_or(i64::MAX))
             .set("modified_at", self.modified_us.map(Cell::Time))
             .set("owners", (!self.owners.is_empty()).then(|| serde_json::json!(self.owners).to_string()))
+            .set("acl", acl(page))
             .set("position", self.position)
             .set("adr_number", adr.number)
             .set("adr_status", adr.status)
@@ -120,6 +131,18 @@ impl Document<'_> {
             .set("adr_superseded_by", adr.superseded_by);
         rows.end_row().map_err(|e| e.to_string())
     }
+}
+
+/// The groups that a page's front matter admits. One that names them otherwise than as a text or a list admits nobody.
+fn acl(page: &Page) -> Option<String> {
+    let named = page.front_matter.as_ref()?.get("acl")?;
+    let group = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let groups: Vec<String> = match named {
+        serde_json::Value::Null => return None,
+        serde_json::Value::Array(groups) => groups.iter().filter_map(group).collect(),
+        one => group(one).into_iter().collect(),
+    };
+    Some(serde_json::json!(groups).to_string())
 }
 
 /// Adds the mark that a document is gone.

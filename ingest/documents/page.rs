@@ -3,11 +3,13 @@
 use serde_json::Value;
 
 use super::adr::{self, Adr};
-use super::{front_matter, language, markdown, plain};
+use super::{docx, front_matter, language, markdown, pdf, plain};
 use crate::json::Reason;
 
 /// Bytes of a document that is read.
 const BYTES_MAX: usize = 8 << 20;
+/// Bytes of a document that holds its text packed, and pictures beside it.
+const PACKED_BYTES_MAX: usize = 64 << 20;
 
 /// Formats by the ends of files' names.
 const FORMATS: &[(&str, &str)] = &[
@@ -26,7 +28,11 @@ const FORMATS: &[(&str, &str)] = &[
     ("rest", "restructuredtext"),
     ("txt", "text"),
     ("text", "text"),
+    ("pdf", "pdf"),
+    ("docx", "docx"),
 ];
+/// Formats whose bytes are no text.
+const PACKED: &[&str] = &["pdf", "docx"];
 /// Files that are documents without such an end.
 const NAMES: &[&str] =
     &["readme", "changelog", "changes", "license", "licence", "notice", "contributing", "authors", "security"];
@@ -83,32 +89,27 @@ pub fn is_document(path: &str) -> bool {
     format_of(path).is_some()
 }
 
+/// Whether a document's bytes are no text, so that a file of bytes may well be one.
+pub fn is_packed(path: &str) -> bool {
+    format_of(path).is_some_and(|format| PACKED.contains(&format))
+}
+
 impl Page {
     /// Reads a document's bytes.
     pub fn read(path: &str, body: &[u8]) -> Result<Page, Reason> {
-        if body.len() > BYTES_MAX {
-            return Err(format!("a document of more than {BYTES_MAX} bytes is not read"));
-        }
-        let head = &body[..body.len().min(8_000)];
-        if head.contains(&0) && !body.starts_with(&[0xff, 0xfe]) && !body.starts_with(&[0xfe, 0xff]) {
-            return Err("it is no text".to_owned());
-        }
-        let text = text_of(body);
         let format = format_of(path).unwrap_or("text");
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let bytes_max = if PACKED.contains(&format) { PACKED_BYTES_MAX } else { BYTES_MAX };
+        if body.len() > bytes_max {
+            return Err(format!("a document of more than {bytes_max} bytes is not read"));
+        }
         let mut page = match format {
-            "html" => plain::html(&text),
-            "asciidoc" => plain::asciidoc(&text),
-            "restructuredtext" => plain::restructured(&text),
-            "markdown" => {
-                let (front_matter, body, lines) = front_matter::split(&text);
-                let outline = markdown::outline(body, lines);
-                Page { front_matter, outline, text: body.to_owned(), ..Page::default() }
-            }
-            _ => Page { text, ..Page::default() },
+            "pdf" => pdf::read(body)?,
+            "docx" => docx::read(body)?,
+            _ => Page::of_text(format, body)?,
         };
+        let name = path.rsplit('/').next().unwrap_or(path);
         page.format = format;
-        page.kind = kind(name);
+        page.kind = if is_runbook(path, page.front_matter.as_ref()) { "runbook" } else { kind(name) };
         let named = page.front_matter.as_ref().and_then(|front| front.get("title")).and_then(Value::as_str);
         let named = named.map(str::to_owned).filter(|_| page.title.is_empty());
         let first = page.outline.iter().find(|heading| heading.level == 1).or(page.outline.first());
@@ -123,6 +124,26 @@ impl Page {
             page.kind = "adr";
         }
         Ok(page)
+    }
+
+    /// What a document of text says, before it has a title.
+    fn of_text(format: &str, body: &[u8]) -> Result<Page, Reason> {
+        let head = &body[..body.len().min(8_000)];
+        if head.contains(&0) && !body.starts_with(&[0xff, 0xfe]) && !body.starts_with(&[0xfe, 0xff]) {
+            return Err("it is no text".to_owned());
+        }
+        let text = text_of(body);
+        Ok(match format {
+            "html" => plain::html(&text),
+            "asciidoc" => plain::asciidoc(&text),
+            "restructuredtext" => plain::restructured(&text),
+            "markdown" => {
+                let (front_matter, body, lines) = front_matter::split(&text);
+                let outline = markdown::outline(body, lines);
+                Page { front_matter, outline, text: body.to_owned(), ..Page::default() }
+            }
+            _ => Page { text, ..Page::default() },
+        })
     }
 
     /// The headings as a JSON cell.
@@ -158,6 +179,16 @@ fn text_of(body: &[u8]) -> String {
 
 fn stem(name: &str) -> String {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
+}
+
+/// Whether it tells what to do in an emergency: it says so, or lies in a folder or a file that does.
+fn is_runbook(path: &str, front_matter: Option<&Value>) -> bool {
+    const WORDS: &[&str] = &["runbook", "runbooks", "playbook", "playbooks", "notfallplan", "notfallpläne"];
+    let declared = front_matter.and_then(|front| front.get("type").or(front.get("kind"))).and_then(Value::as_str);
+    let path = path.to_lowercase();
+    let mut words = path.split(|c: char| !c.is_alphanumeric());
+    declared.is_some_and(|word| WORDS.contains(&word.to_lowercase().as_str()))
+        || words.any(|word| WORDS.contains(&word))
 }
 
 fn kind(name: &str) -> &'static str {

@@ -13,7 +13,7 @@ use super::file::{self, File, GIT_FILE, Place};
 use super::manifest::{self, GIT_DEPENDENCY, GIT_MANIFEST};
 use super::{Job, Told, lost};
 use crate::Parsed;
-use crate::documents::{self, DOCUMENT, Document, Page, is_document};
+use crate::documents::{self, DOCUMENT, Document, Page, is_document, is_packed};
 
 /// Rows of one frame before the next begins.
 const FRAME_ROWS: usize = 2_000;
@@ -258,7 +258,8 @@ fn write_file(around: &Around<'_>, file: &mut File, unit: &mut Unit<'_>) {
     let Some(blob) = blob.filter(|_| is_file) else { return };
     write_manifest(job, file, blob.content(), unit);
     // What hangs on a wiki's pages is no page.
-    if is_document(&path) && !blob.is_binary() && !path.split('/').any(|part| part == ".attachments") {
+    let readable = is_packed(&path) || !blob.is_binary();
+    if is_document(&path) && readable && !path.split('/').any(|part| part == ".attachments") {
         write_document(around, file, blob.content(), &owners, unit);
     }
 }

@@ -1,9 +1,13 @@
 //! A list against what is known of it: asked, compared, and written in one frame, so that no question sees half of it.
 
+use std::collections::HashMap;
+
 use engine::arrow::array::RecordBatch;
 use engine::datafusion::physical_plan::common::collect;
 use engine::sql::session::from_datafusion;
 use engine::{Frame, Limits, Question, Result, Rows, Scope, Store};
+use ledger::FX_RATE;
+use ledger::exchange::FxRate;
 use ledger::price::{Change, Dated, MODEL_PRICE, ModelPrice, RESOURCE_PRICE, ResourcePrice, change};
 
 use super::PriceList;
@@ -47,12 +51,38 @@ impl Applying<'_> {
             frame.push_rows(&mut rows);
             told(&change, "resources", &mut summary);
         }
+        if !list.rates.is_empty() {
+            self.rates(list.rates, &mut frame, &mut summary).await?;
+        }
         if frame.rows() == 0 {
             summary.repeated = 1;
         } else {
             self.store.append(frame).await?;
         }
         Ok(summary)
+    }
+
+    /// A rate holds from its own day on; a day that says something else than before says it in the old one's place.
+    async fn rates(&self, rates: Vec<FxRate>, frame: &mut Frame, summary: &mut Summary) -> Result<()> {
+        let known = ledger::exchange::known(self.store, self.tenant, Some(self.name)).await?;
+        let before: HashMap<(&str, &str, i64), i128> =
+            known.iter().map(|r| ((r.from.as_str(), r.to.as_str(), r.valid_from), r.rate)).collect();
+        let (mut rows, mut added, mut changed, mut unchanged) = (Rows::new(&FX_RATE), 0u64, 0u64, 0u64);
+        for rate in &rates {
+            match before.get(&(rate.from.as_str(), rate.to.as_str(), rate.valid_from)) {
+                Some(old) if *old == rate.rate => {
+                    unchanged += 1;
+                    continue;
+                }
+                Some(_) => changed += 1,
+                None => added += 1,
+            }
+            rate.write(self.tenant, &mut rows)?;
+        }
+        frame.push_rows(&mut rows);
+        summary.accepted += added + changed;
+        summary.notes.push(format!("{added} rates of exchange added, {changed} changed, {unchanged} unchanged"));
+        Ok(())
     }
 
     /// When the imported prices begin to hold: a first list's always did, as far as anybody knows.

@@ -76,6 +76,13 @@ const BUILT_IN: &[BuiltIn] = &[
         _because: "the column was declared to hold it, and delivery is counted by it",
     },
     BuiltIn {
+        table: "*",
+        columns: &["acl"],
+        detect: &[PERSONAL],
+        action: Action::Keep,
+        _because: "names of groups are compared with those of the asker",
+    },
+    BuiltIn {
         table: "ado_*",
         columns: &["*"],
         detect: &[PERSON],

@@ -1,5 +1,7 @@
 //! By what rows are grouped and chosen.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use engine::Error;
@@ -10,6 +12,8 @@ use super::{UNALLOCATED, UNMOUNTED};
 /// A property of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Property {
+    /// Tenant.
+    Tenant,
     /// Cluster.
     Cluster,
     /// Node.
@@ -39,6 +43,7 @@ impl FromStr for Property {
         let text = text.trim();
         let of = |prefix: &str| text.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
         Ok(match text.to_ascii_lowercase().as_str() {
+            "tenant" => Property::Tenant,
             "cluster" => Property::Cluster,
             "node" => Property::Node,
             "namespace" => Property::Namespace,
@@ -52,10 +57,28 @@ impl FromStr for Property {
                 (_, Some(name)) => Property::Annotation(name),
                 _ => {
                     return Err(Error::invalid(format!(
-                        "{text:?} is no property; cluster, node, namespace, pod, container, controller_kind, controller, service, label:NAME and annotation:NAME are"
+                        "{text:?} is no property; tenant, cluster, node, namespace, pod, container, controller_kind, controller, service, label:NAME and annotation:NAME are"
                     )));
                 }
             },
+        })
+    }
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Property::Tenant => "tenant",
+            Property::Cluster => "cluster",
+            Property::Node => "node",
+            Property::Namespace => "namespace",
+            Property::Pod => "pod",
+            Property::Container => "container",
+            Property::ControllerKind => "controller_kind",
+            Property::Controller => "controller",
+            Property::Service => "service",
+            Property::Label(name) => return write!(f, "label:{name}"),
+            Property::Annotation(name) => return write!(f, "annotation:{name}"),
         })
     }
 }
@@ -64,6 +87,7 @@ impl Property {
     /// A row's value; empty if it has none.
     pub fn of<'a>(&self, row: &'a Row) -> &'a str {
         match self {
+            Property::Tenant => &row.tenant,
             Property::Cluster => &row.cluster,
             Property::Node => &row.node,
             Property::Namespace => &row.namespace,
@@ -72,10 +96,23 @@ impl Property {
             Property::ControllerKind => &row.controller_kind,
             Property::Controller => &row.controller,
             Property::Service => &row.service,
-            Property::Label(name) => row.labels.get(name).map_or("", String::as_str),
-            Property::Annotation(name) => row.annotations.get(name).map_or("", String::as_str),
+            Property::Label(name) => named(&row.labels, name),
+            Property::Annotation(name) => named(&row.annotations, name),
         }
     }
+}
+
+/// A label by its own name, or by that which Prometheus gives it (`app_kubernetes_io_name`).
+fn named<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> &'a str {
+    let is_called = |label: &str| {
+        let plain = label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+        plain.eq(name.chars())
+    };
+    let found = labels.get(name).or_else(|| {
+        let mut others = labels.iter().filter(|(label, _)| name.contains('_') && is_called(label));
+        others.next().map(|(_, value)| value)
+    });
+    found.map_or("", String::as_str)
 }
 
 /// The group of a row.
@@ -108,6 +145,12 @@ impl FromStr for Selector {
         })?;
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         Ok(Selector { property: property.parse()?, values })
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.property, self.values.join(","))
     }
 }
 

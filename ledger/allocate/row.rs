@@ -39,6 +39,8 @@ impl Costs {
 /// One container in one window, or a cost with fewer names: a volume that nobody mounts, a bill from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
+    /// Whose it is; empty where nobody says.
+    pub tenant: String,
     /// Cluster.
     pub cluster: String,
     /// Node.

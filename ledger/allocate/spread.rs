@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine::{Error, Result};
 
+use super::condition::Condition;
 use super::property::{Property, Selector, key};
 use super::row::{Idle, Input, Row};
 use super::{IDLE, TENANCY, UNALLOCATED};
@@ -47,8 +48,10 @@ pub struct Options {
     pub overhead: i128,
     /// Whether the cluster's costs beside its nodes are spread over its rows.
     pub share_tenancy: bool,
-    /// Rows that are shown: those that every selector chooses.
+    /// Rows that are shown: those that every selector chooses …
     pub filter: Vec<Selector>,
+    /// … and that meet this condition.
+    pub condition: Option<Condition>,
 }
 
 /// The cost of one group, in units of 10⁻¹⁸.
@@ -58,6 +61,8 @@ pub struct Entry {
     pub own: i128,
     /// Its part of idle.
     pub idle: i128,
+    /// The same by resource, where it is shared: cores, memory, accelerators.
+    pub idle_of: [i128; 3],
     /// Its part of shared rows, with their idle.
     pub shared: i128,
     /// Its part of overhead.
@@ -75,6 +80,7 @@ impl Entry {
     fn add(&mut self, other: &Entry) {
         self.own += other.own;
         self.idle += other.idle;
+        self.idle_of.iter_mut().zip(other.idle_of).for_each(|(sum, part)| *sum += part);
         self.shared += other.shared;
         self.overhead += other.overhead;
         self.tenancy += other.tenancy;
@@ -126,25 +132,27 @@ pub fn allocate(input: &Input, options: &Options) -> Result<Outcome> {
     // What the shared rows hand on, and the idle that goes with them where idle is not shared.
     let (mut pool, mut pool_idle) = (0i128, 0i128);
     for at in (0..rows.len()).filter(|at| shared[*at]) {
-        pool += own[at] + carried(at) + if has_idle { idle.of_row[at] } else { 0 };
-        pool_idle += if has_idle { 0 } else { idle.of_row[at] };
+        pool += own[at] + carried(at) + if has_idle { idle.whole(at) } else { 0 };
+        pool_idle += if has_idle { 0 } else { idle.whole(at) };
     }
     let receivers: Vec<usize> = (0..rows.len()).filter(|at| !shared[*at] && !rows[*at].is_unmounted()).collect();
     let spread = Spread { rows, own: &own, receivers: &receivers, options };
     let (shared_parts, overhead_parts, idle_parts) =
         (spread.of(pool)?, spread.of(options.overhead)?, spread.of(pool_idle)?);
 
-    let shown = |row: &Row| options.filter.iter().all(|chosen| chosen.matches(row));
+    let meets = |row: &Row| options.condition.as_ref().is_none_or(|condition| condition.matches(row));
+    let shown = |row: &Row| options.filter.iter().all(|chosen| chosen.matches(row)) && meets(row);
     outcome.rows = vec![None; rows.len()];
     for at in (0..rows.len()).filter(|at| !shared[*at] && shown(&rows[*at])) {
         let entry = Entry {
             own: own[at],
-            idle: if has_idle { idle.of_row[at] } else { 0 },
+            idle: if has_idle { idle.whole(at) } else { 0 },
+            idle_of: if has_idle { idle.of_row[at] } else { [0; 3] },
             shared: shared_parts[at],
             overhead: overhead_parts[at],
             tenancy: carried(at),
         };
-        outcome.idle += if has_idle { 0 } else { idle.of_row[at] + idle_parts[at] };
+        outcome.idle += if has_idle { 0 } else { idle.whole(at) + idle_parts[at] };
         outcome.entries.entry(key(&rows[at], &options.by)).or_default().add(&entry);
         outcome.rows[at] = Some(entry);
     }
@@ -158,7 +166,7 @@ pub fn allocate(input: &Input, options: &Options) -> Result<Outcome> {
         outcome.entries.entry(IDLE.to_owned()).or_default().idle += outcome.idle;
     }
     // Nobody is left to pay: it stays, so that the sum still holds.
-    if receivers.is_empty() && options.filter.is_empty() {
+    if receivers.is_empty() && options.filter.is_empty() && options.condition.is_none() {
         let left = outcome.entries.entry(UNALLOCATED.to_owned()).or_default();
         left.add(&Entry { shared: pool, overhead: options.overhead, idle: pool_idle, ..Entry::default() });
         outcome.entries.retain(|_, entry| *entry != Entry::default());
@@ -209,15 +217,20 @@ fn by_place(rows: &[Row]) -> HashMap<(&str, &str), Vec<usize>> {
 
 /// Each row's part of idle, and what belongs to no row: cluster, node, cost.
 struct IdleParts {
-    of_row: Vec<i128>,
+    /// By resource.
+    of_row: Vec<[i128; 3]>,
     left: Vec<(String, String, i128)>,
 }
 
 impl IdleParts {
+    fn whole(&self, row: usize) -> i128 {
+        self.of_row[row].iter().sum()
+    }
+
     /// A row's part of a resource's idle is its part of that resource's cost on the same node, or in the same cluster.
     fn of(input: &Input, options: &Options) -> Result<IdleParts> {
         let places = by_place(&input.rows);
-        let mut parts = IdleParts { of_row: vec![0; input.rows.len()], left: Vec::new() };
+        let mut parts = IdleParts { of_row: vec![[0; 3]; input.rows.len()], left: Vec::new() };
         for idle in &input.idle {
             let members =
                 places.get(&(idle.cluster.as_str(), idle.node.as_str())).map(Vec::as_slice).unwrap_or_default();
@@ -230,7 +243,9 @@ impl IdleParts {
                     }
                 });
                 match decimal::shares(cost, weights) {
-                    Some(shares) => members.iter().zip(shares).for_each(|(at, part)| parts.of_row[*at] += part),
+                    Some(shares) => {
+                        members.iter().zip(shares).for_each(|(at, part)| parts.of_row[*at][resource] += part);
+                    }
                     None => parts.left.push((idle.cluster.clone(), idle.node.clone(), cost)),
                 }
             }

@@ -173,6 +173,7 @@ proptest! {
             overhead,
             share_tenancy,
             filter: Vec::new(),
+            condition: None,
         };
         let outcome = allocate(&input, &options).unwrap();
         let inside: i128 = input.rows.iter().map(|row| row.costs.total().unwrap()).sum::<i128>()

@@ -49,7 +49,15 @@ impl Cache {
     }
 
     /// Remembers a key, unless one was forgotten since `mark`: what was read may be out of date.
-    pub(super) fn put(&self, hash: [u8; 32], id: &str, principal: Principal, now_us: i64, mark: u64) {
+    pub(super) fn put(
+        &self,
+        hash: [u8; 32],
+        id: &str,
+        principal: Principal,
+        now_us: i64,
+        expires_at_us: Option<i64>,
+        mark: u64,
+    ) {
         let mut inner = self.inner();
         if inner.forgotten != mark {
             return;
@@ -57,7 +65,8 @@ impl Cache {
         if inner.entries.len() >= ENTRIES_MAX {
             inner.entries.clear();
         }
-        let until_us = now_us + BELIEVED_FOR.as_micros() as i64;
+        let believed_until_us = now_us + BELIEVED_FOR.as_micros() as i64;
+        let until_us = believed_until_us.min(expires_at_us.unwrap_or(i64::MAX));
         inner.entries.insert(hash, Entry { id: id.to_owned(), principal, until_us });
     }
 
@@ -65,6 +74,12 @@ impl Cache {
         let mut inner = self.inner();
         inner.forgotten += 1;
         inner.entries.retain(|_, entry| entry.id != id);
+    }
+
+    pub(super) fn forget_all(&self) {
+        let mut inner = self.inner();
+        inner.forgotten += 1;
+        inner.entries.clear();
     }
 }
 
@@ -81,16 +96,18 @@ mod tests {
             hash
         };
         let ttl = BELIEVED_FOR.as_micros() as i64;
-        cache.put(hash(0), "a", Principal::platform("a"), 1_000, cache.mark());
+        cache.put(hash(0), "a", Principal::platform("a"), 1_000, None, cache.mark());
         assert!(cache.get(&hash(0), 1_000).is_some());
         assert!(cache.get(&hash(0), 999 + ttl).is_some());
         assert!(cache.get(&hash(0), 1_000 + ttl).is_none());
         assert!(cache.get(&hash(0), 999).is_none(), "the clock went back");
+        cache.put(hash(1), "b", Principal::platform("b"), 1_000, Some(1_500), cache.mark());
+        assert!(cache.get(&hash(1), 1_499).is_some() && cache.get(&hash(1), 1_500).is_none(), "a key's own end");
         let before = cache.mark();
         cache.forget("a");
-        cache.put(hash(0), "a", Principal::platform("a"), 1_000, before);
+        cache.put(hash(0), "a", Principal::platform("a"), 1_000, None, before);
         assert!(cache.get(&hash(0), 1_000).is_none());
-        (0..3 * ENTRIES_MAX).for_each(|n| cache.put(hash(n), "b", Principal::platform("b"), 0, cache.mark()));
+        (0..3 * ENTRIES_MAX).for_each(|n| cache.put(hash(n), "b", Principal::platform("b"), 0, None, cache.mark()));
         assert!(cache.inner().entries.len() <= ENTRIES_MAX);
     }
 }

@@ -1,25 +1,15 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::atomic::{AtomicI64, Ordering};
+mod access;
+mod documents;
 
-use engine::{Settings, Tenants};
+use std::time::Duration;
+
+use engine::{Kind, Settings, Tenants};
 
 use super::*;
-
-#[derive(Debug)]
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now_us(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Hand {
-    fn turn(&self, by: Duration) {
-        self.0.fetch_add(by.as_micros() as i64, Ordering::SeqCst);
-    }
-}
+use crate::audit::tests::ground::Hand;
+use crate::principal::{Caller, Principal, Role};
 
 struct House {
     directory: Directory,
@@ -31,7 +21,7 @@ struct House {
 async fn house() -> House {
     let data = tempfile::tempdir().unwrap();
     let state = Arc::new(State::open(&Settings::new(data.path())).await.unwrap());
-    let clock = Arc::new(Hand(AtomicI64::new(1_750_000_000_000_000)));
+    let clock = Arc::new(Hand::default());
     let directory = Directory::new(Arc::clone(&state), clock.clone(), Arc::new(OsDice));
     House { directory, state, clock, _data: data }
 }
@@ -42,7 +32,7 @@ async fn a_key_speaks_for_its_tenant_only() {
     let (key, secret) = h.directory.create_key(Some("acme"), "ci", Role::Tenant).await.unwrap();
     let principal = h.directory.verify(secret.reveal()).await.unwrap().unwrap();
     assert_eq!(principal, Principal::tenant_member("acme", "ci"));
-    assert_eq!(principal.scope().tenants, Tenants::One("acme".into()));
+    assert_eq!(principal.scope().unwrap().tenants, Tenants::One("acme".into()));
     let (_, platform) = h.directory.create_key(None, "ops", Role::Platform).await.unwrap();
     assert_eq!(h.directory.verify(platform.reveal()).await.unwrap(), Some(Principal::platform("ops")));
     let listed = h.directory.list(Some("acme")).await.unwrap();
@@ -69,12 +59,12 @@ async fn a_revoked_key_ends_at_once_here_and_soon_elsewhere() {
     let (key, secret) = h.directory.create_key(Some("acme"), "ci", Role::Tenant).await.unwrap();
     assert!(h.directory.verify(secret.reveal()).await.unwrap().is_some());
     assert!(elsewhere.verify(secret.reveal()).await.unwrap().is_some());
-    h.directory.revoke(&key.id).await.unwrap();
-    h.directory.revoke(&key.id).await.unwrap();
+    h.directory.revoke(&key.id, &Caller::operator()).await.unwrap();
+    h.directory.revoke(&key.id, &Caller::operator()).await.unwrap();
     assert!(h.directory.verify(secret.reveal()).await.unwrap().is_none());
     h.clock.turn(BELIEVED_FOR);
     assert!(elsewhere.verify(secret.reveal()).await.unwrap().is_none());
-    assert_eq!(h.directory.revoke("nobody").await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(h.directory.revoke("nobody", &Caller::operator()).await.unwrap_err().kind(), Kind::NotFound);
 }
 
 #[tokio::test]

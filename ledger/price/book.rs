@@ -13,6 +13,7 @@ use super::model_price::{MODEL_PRICE, ModelPrice};
 use super::name;
 use super::rates::{Dated, Model};
 use super::{PRICE_TENANT, STANDARD};
+use crate::exchange::{Exchange, FX_RATE};
 
 /// Lists in the order in which they are asked; lists with another name, which somebody made himself, come before all.
 const LISTS: &[&str] = &["litellm", "langfuse"];
@@ -132,17 +133,23 @@ impl List {
 pub struct Prices {
     clock: Arc<dyn Clock>,
     book: RwLock<Arc<Book>>,
+    exchange: RwLock<Arc<Exchange>>,
 }
 
 impl Prices {
     /// An empty book.
     pub fn new(clock: Arc<dyn Clock>) -> Prices {
-        Prices { clock, book: RwLock::default() }
+        Prices { clock, book: RwLock::default(), exchange: RwLock::default() }
     }
 
     /// The current edition.
     pub fn book(&self) -> Arc<Book> {
         Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The rates of exchange.
+    pub fn exchange(&self) -> Arc<Exchange> {
+        Arc::clone(&self.exchange.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The instant that a request without a date is priced at.
@@ -158,11 +165,14 @@ impl Prices {
     /// Reads the store's prices into a new edition.
     pub async fn load(&self, store: &Store) -> Result<()> {
         let status = store.status();
-        let empty = status.tables.iter().all(|t| t.table != MODEL_PRICE.name || t.tail_rows + t.fragments == 0);
-        if empty {
-            return Ok(());
+        let holds = |table: &str| status.tables.iter().any(|t| t.table == table && t.tail_rows + t.fragments > 0);
+        if holds(MODEL_PRICE.name) {
+            self.publish(Book::new(known(store).await?));
         }
-        self.publish(Book::new(known(store).await?));
+        if holds(FX_RATE.name) {
+            let rates = Arc::new(Exchange::load(store).await?);
+            *self.exchange.write().unwrap_or_else(PoisonError::into_inner) = rates;
+        }
         Ok(())
     }
 }

@@ -36,7 +36,7 @@ pub fn functions(prices: &Arc<Prices>) -> Vec<Function> {
         let doc = FunctionDoc { name, signature, sentence, example };
         Function { udf: Arc::new(ScalarUDF::new_from_impl(udf)), doc }
     };
-    vec![
+    let mut all = vec![
         function(
             Make::Cost,
             "llm_cost",
@@ -58,7 +58,9 @@ pub fn functions(prices: &Arc<Prices>) -> Vec<Function> {
             "The price of one unit of a dimension (`input`, `output`, `cache_read` …) at an instant, for a tier of service and a length of input; NULL where there is none.",
             "price_at('gpt-4o', 'openai', 'input')",
         ),
-    ]
+    ];
+    all.extend(crate::exchange::functions(prices));
+    all
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -130,7 +130,7 @@ fn check<T: Dated>(price: &T, identity: &str) -> Result<()> {
     if units < 0 {
         return Err(Error::invalid(format!("the price of {identity} is negative")));
     }
-    if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if !crate::exchange::is_currency(currency) {
         return Err(Error::invalid(format!("the price of {identity} is in {currency:?}, which is no ISO 4217 code")));
     }
     Ok(())

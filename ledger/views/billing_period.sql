@@ -15,3 +15,5 @@ SELECT
   "x_source",
   "x_ingested_at"
 FROM billing_period
+-- What the platform sealed is no word of the issuer: see billing_period_state.
+WHERE x_sealed_at IS NULL

@@ -13,9 +13,15 @@ SELECT
   x_namespace,
   x_workload,
   x_pod,
+  x_container,
+  x_app,
+  x_project,
+  x_pipeline_run,
   "BilledCost",
   "EffectiveCost",
   "BillingCurrency",
-  x_estimate
+  x_estimate,
+  x_estimated_cost,
+  x_estimate_delta
 FROM cost_line
 WHERE "AllocatedMethodId" IS NOT NULL

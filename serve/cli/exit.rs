@@ -36,6 +36,12 @@ pub fn say(error: &Error) {
     let _ = writeln!(std::io::stderr(), "stellwerk: {line}");
 }
 
+/// Says on one line what happens.
+pub fn note(what: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "stellwerk: {}", what.replace('\n', " "));
+}
+
 /// The exit code of an error.
 pub fn code(error: &Error) -> u8 {
     match error.kind() {

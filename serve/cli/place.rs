@@ -67,7 +67,8 @@ impl Place {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// An option of an object store.
+pub fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("an option is K=V")?;
     Ok((key.trim().to_owned(), value.to_owned()))
 }

@@ -2,20 +2,26 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use engine::{Error, Result, Scope};
-use jobs::schedule::Sweeps;
+use engine::{Error, Result};
+use index::search::room::Models;
+use jobs::schedule::{Sweep, Sweeps};
+use ledger::budget::Keeper;
+use ledger::principal::Principal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::embedder::{EmbedderArgs, NOTHING_EMBEDS};
 use super::exit::{self, Exit};
 use super::place::{Place, duration};
+use crate::answers::ChatOptions;
 use crate::auth::{Guard, bootstrap};
 use crate::house::House;
 use crate::http::listen::Doors;
+use crate::models::Named;
 use crate::{control, http, wire};
 
 const AFTER: &str = "\
@@ -56,11 +62,32 @@ pub struct Serve {
     /// Follow a Kubernetes cluster: FILE, FILE#CONTEXT or in-cluster. Repeat it for several.
     #[arg(long, value_name = "KUBECONFIG", env = "STELLWERK_KUBERNETES", value_delimiter = ',')]
     kubernetes: Vec<String>,
+    /// Keep the index of the search up to date; off leaves it to `stellwerk index build`.
+    #[arg(long, value_enum, default_value = "on", env = "STELLWERK_INDEX")]
+    index: Switch,
+    /// Run the rules of this folder, at their ticks.
+    #[arg(long, value_name = "DIR", env = "STELLWERK_RULES")]
+    rules: Option<PathBuf>,
+    /// Whom actions of rules may reach (YAML): channels and hosts.
+    #[arg(long, value_name = "FILE", env = "STELLWERK_ACTIONS")]
+    actions: Option<PathBuf>,
     /// For trials of faults: end by SIGKILL at a named point, POINT[:NTH[:DELAY_MS]].
     #[arg(long, value_name = "POINT", env = "STELLWERK_FAIL_AT", hide = true)]
     fail_at: Option<String>,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+    #[command(flatten)]
+    chat: ChatOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    /// It is done.
+    On,
+    /// It is not done.
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,8 +109,14 @@ impl Serve {
         self.fail_at.as_deref().map_or(Ok(()), engine::fault::arm)?;
         let mut signals = Signals::new()?;
         crate::resident::watch(self.place.settings().memory_bytes_max);
+        let models = Arc::new(Named::new(self.embedder.clone()));
+        let turned_to = index::search::remembered(&index::search::room::dir(&self.place.data));
+        let embedder = models.open(None, turned_to.as_deref()).await?;
+        if embedder.is_none() {
+            tracing::warn!("{NOTHING_EMBEDS}");
+        }
         let house = tokio::select! {
-            opened = wire::open(self.place.settings()) => opened?,
+            opened = wire::open_with(self.place.settings(), models, embedder) => opened?,
             _ = signals.next() => return Ok(Exit(Exit::INTERRUPTED)),
         };
         let served = tokio::select! {
@@ -116,8 +149,9 @@ impl Serve {
         let data = &self.place.data;
         let guard = match self.auth {
             Auth::Key => Guard::Keys(Arc::clone(house)),
-            Auth::None => Guard::Everybody(Scope::platform("anonymous")),
+            Auth::None => Guard::Everybody(Principal::platform("anonymous")),
         };
+        wire::answers(house, &self.chat)?;
         let key = bootstrap::ensure(data, &house.directory).await?;
         let doors = Doors::new(Arc::clone(&house.metrics));
         let app = http::app(house, guard, axum::Router::new());
@@ -135,18 +169,49 @@ impl Serve {
         for word in &self.kubernetes {
             following.spawn(follow(Arc::clone(house), word.clone()));
         }
+        match self.index {
+            Switch::On => house.search.follow(),
+            Switch::Off => house.search.leave(),
+        }
+        self.start_rules(house, &mut following).await?;
+        house.budgets.begin().await?;
+        let budgets = house.budgets.keep(&house.store);
         let sweeps = Sweeps::start(Arc::clone(&house.store), self.maintain_every).await?;
-        self.announce(&bound, key.as_ref(), data);
-        Ok(Some(Running { doors, socket, sweeps, following }))
+        let kept = Arc::clone(house);
+        let keep = move || {
+            let house = Arc::clone(&kept);
+            async move { house.keep_audit().await }
+        };
+        let audit = Sweeps::run(vec![Sweep::new("audit", KEEP_AUDIT_EVERY, keep)]).await?;
+        self.announce(&bound, key.as_ref(), house);
+        Ok(Some(Running { doors, socket, sweeps: vec![sweeps, audit], budgets, following }))
+    }
+
+    /// Loads the rules, says which of them are wrong, and runs the others from now on.
+    async fn start_rules(&self, house: &Arc<House>, running: &mut tokio::task::JoinSet<()>) -> Result<()> {
+        let settings = self.actions.as_deref().map(jobs::actions::Settings::read).transpose()?;
+        let runner = house.new_runner(Arc::new(jobs::actions::World::new(settings.unwrap_or_default())?));
+        let runner = Arc::clone(house.runner.get_or_init(|| runner));
+        if let Some(folder) = &self.rules {
+            for refused in runner.load(jobs::rule::read_folder(folder)?).await? {
+                tracing::error!(rule = refused, "a rule is wrong and does not run");
+            }
+        }
+        // A SQLite database belongs to the owner of its data directory.
+        let alone = house.store.settings().state.is_none();
+        running.spawn(async move { runner.run(alone).await });
+        Ok(())
     }
 
     /// Says where the doors are. The key itself is shown on a terminal only: pipes end in logs.
-    fn announce(&self, bound: &[SocketAddr], key: Option<&bootstrap::Bootstrap>, data: &Path) {
+    fn announce(&self, bound: &[SocketAddr], key: Option<&bootstrap::Bootstrap>, house: &House) {
         let mut text: String = bound.iter().map(|address| format!("listening on http://{address}\n")).collect();
         text.push_str(
             "  POST /sql                              questions (JSON, CSV, Arrow, Parquet)\n  \
+               POST /search /answer                   documents, and answers from them with citations\n  \
                GET  /tables                           the SQL reference\n  \
                POST /v1/traces /v1/logs /v1/metrics   OTLP over HTTP; over gRPC on the same port\n  \
+               POST /budgets/reserve /post /void      spending in two phases\n  \
                POST /hooks/ado                        Azure DevOps service hooks\n  \
                GET  /healthz /readyz /metrics         for the operator, without a key\n",
         );
@@ -158,20 +223,27 @@ impl Serve {
             (Auth::Key, Some(key)) => format!("  the platform's key lies in {}\n", key.path.display()),
             (Auth::Key, None) => "  the bootstrap key was revoked; `stellwerk key list` shows the others\n".to_owned(),
         });
-        text.push_str(&format!("  shell: stellwerk sql --data {}\n", data.display()));
+        text.push_str(&match &house.embedder {
+            Some(embedder) => format!("  POST /v1/embeddings                    vectors by {}\n", embedder.model()),
+            None => format!("  {NOTHING_EMBEDS}\n"),
+        });
+        text.push_str(&format!("  shell: stellwerk sql --data {}\n", self.place.data.display()));
         let mut stdout = std::io::stdout();
         // Nobody may be reading; the server runs all the same.
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 
     async fn stop(&self, house: &House, running: Option<Running>) -> Result<Exit> {
-        if let Some(Running { doors, socket, sweeps, mut following }) = running {
+        if let Some(Running { doors, socket, sweeps, budgets, mut following }) = running {
             following.shutdown().await;
             if let Err(late) = doors.close(self.grace).await {
                 exit::say(&late);
             }
             drop(socket);
-            sweeps.stop().await;
+            for sweeps in sweeps {
+                sweeps.stop().await;
+            }
+            budgets.stop().await;
         }
         house.close().await?;
         tracing::info!("stopped");
@@ -179,11 +251,15 @@ impl Serve {
     }
 }
 
+/// How often the audit log's counts of denials are written and its root is signed.
+const KEEP_AUDIT_EVERY: Duration = Duration::from_secs(300);
+
 /// What runs until the server stops.
 struct Running {
     doors: Doors,
     socket: control::place::Bound,
-    sweeps: Sweeps,
+    sweeps: Vec<Sweeps>,
+    budgets: Keeper,
     /// Clusters that are followed.
     following: tokio::task::JoinSet<()>,
 }

@@ -21,6 +21,18 @@ fn usage() {
         "ingest ado --organization https://dev.azure.com/acme --auth pat:env:PAT --project P --follow --data d",
         "ado subscribe --organization https://dev.azure.com/acme --auth mi --to https://h/hooks/ado --key env:KEY --dry-run",
         "key create ci --tenant acme --data d",
+        "model pull multilingual-e5-small hub:a/b ./folder --force",
+        "model check --json",
+        "serve --data d --embedder https://h/v1#m --embedder-key env:KEY --embedder-precision int8",
+        "key create a --tenant acme --scope read,write --team web --role x --expires 90d --data d",
+        "key rotate k1 --overlap 24h --expires 30d --data d",
+        "tenant apply ./tenants --dry-run --prune --tenant acme --json --data d",
+        "tenant show acme --data d",
+        "audit verify --root a --root s3://b/c --option k=v --key ab --json --data d",
+        "audit export --to a --format cef --from 7 --output f --data d",
+        "audit prove 17 --data d",
+        "audit prove --from 1 --to 2 --data d",
+        "audit retire --older-than 365d --to a --dry-run --data d",
         "completions bash",
         "version",
     ] {
@@ -35,6 +47,14 @@ fn usage() {
         "ingest ado --organization https://dev.azure.com/acme --data d",
         "serve --data d --flush-after soon",
         "sql a --file b --data d",
+        "model pull",
+        "serve --data d --embedder none --embedder-precision exact",
+        "serve --data d --embedder https://h/v1#m --embedder-key sk-itself",
+        "key create a --tenant acme --granted --data d",
+        "audit prove --data d",
+        "audit prove 3 --from 1 --data d",
+        "audit export --output f --data d",
+        "audit retire --to a --data d",
     ] {
         let error = Cli::try_parse_from(["stellwerk"].into_iter().chain(wrong.split(' '))).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong}");

@@ -29,5 +29,8 @@ pub async fn ready(State(house): State<Arc<House>>) -> Response {
 /// `GET /metrics`: Prometheus's text form.
 pub async fn metrics(State(house): State<Arc<House>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], house.metrics.text(&house.store.status()))
+    (
+        [(header::CONTENT_TYPE, kind)],
+        house.metrics.text(&house.store.status(), house.search.opened().map(|searcher| searcher.status()).as_ref()),
+    )
 }

@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use super::sql::answer::Writing;
 use super::*;
 use crate::output::Format;
+use ledger::principal::Principal;
 
 /// A house over an empty store, with the platform's bootstrap key.
 async fn house(data: &std::path::Path) -> (Arc<House>, String) {
@@ -138,7 +139,7 @@ async fn half_an_answer_is_never_taken_for_a_whole_one() {
 #[tokio::test]
 async fn a_scope_reaches_the_handler() {
     let said = |Extension(scope): Extension<Scope>| async move { scope.principal.to_string() };
-    let guard = Guard::Everybody(Scope::platform("operator"));
+    let guard = Guard::Everybody(Principal::platform("operator"));
     let app = Router::new().route("/", get(said)).route_layer(middleware::from_fn_with_state(guard, admit));
     let (_, answer, text) = call(&app, Request::get("/").body(Body::empty()).unwrap()).await;
     assert_eq!(text, "operator");

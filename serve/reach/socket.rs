@@ -13,21 +13,28 @@ use futures::StreamExt;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use index::chat::event_stream::Events;
+use index::search::IndexStatus;
 use ingest::ado::live::{self, Outcome, Watch};
 use ingest::{FileOptions, Progress, Summary};
 use ledger::policy::AuditReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{AuditWish, KeyEntry, KeyWish, NewKey, Reach};
+use super::trust::Trust;
+use super::{AnswerEvents, AuditWish, BuildWish, DropWish, FindWish, Reach};
+use crate::answers::{AnswerWish, ChatOptions};
 use crate::auth::TENANT_HEADER;
 use crate::control::ingest::{Report, Wish};
 use crate::control::place;
+use crate::cost::{CostAnswer, CostWish};
 use crate::house::Found;
+use crate::http::budgets;
 use crate::http::problem::Problem;
 use crate::http::sql::{ERROR_TRAILER, QUERY_ID};
 use crate::output::Format;
 use crate::reference::Reference;
+use crate::rules::RuleWish;
 
 /// A running server.
 pub struct Socket {
@@ -80,6 +87,39 @@ fn request(method: Method, path: &str, body: String) -> Request<Full<Bytes>> {
     request.expect("every path of the control socket is a valid URI")
 }
 
+/// Narrows a request to one tenant.
+fn for_tenant(tenant: Option<&str>, request: &mut Request<Full<Bytes>>) -> Result<()> {
+    let Some(tenant) = tenant else { return Ok(()) };
+    let value = header::HeaderValue::from_str(tenant);
+    let value = value.map_err(|_| Error::invalid("a tenant's id is printable ASCII"))?;
+    request.headers_mut().insert(TENANT_HEADER, value);
+    Ok(())
+}
+
+/// An answer being heard: server-sent events, whose data is JSON.
+struct Hearing {
+    body: Incoming,
+    events: Events,
+    ready: std::vec::IntoIter<(String, String)>,
+}
+
+impl Hearing {
+    async fn next(&mut self) -> Result<Option<serde_json::Value>> {
+        loop {
+            if let Some((name, data)) = self.ready.next() {
+                let data: serde_json::Value = serde_json::from_str(&data).map_err(lost)?;
+                if name == "error" {
+                    let problem: Problem = serde_json::from_value(data).map_err(lost)?;
+                    return Err(problem.into_error());
+                }
+                return Ok(Some(serde_json::json!({"event": name, "data": data})));
+            }
+            let Some(frame) = self.body.frame().await.transpose().map_err(lost)? else { return Ok(None) };
+            self.ready = self.events.push(&frame.into_data().unwrap_or_default())?.into_iter();
+        }
+    }
+}
+
 /// What the server reports while it works, a JSON document a line.
 struct Reports {
     body: Incoming,
@@ -111,11 +151,7 @@ impl Reach for Socket {
         let mut request = request(Method::POST, "/sql", body.to_string());
         request.headers_mut().insert(ERROR_TRAILER, header::HeaderValue::from_static("trailer"));
         request.headers_mut().insert(header::TE, header::HeaderValue::from_static("trailers"));
-        if let Some(tenant) = tenant {
-            let value = header::HeaderValue::from_str(tenant)
-                .map_err(|_| Error::invalid("a tenant's id is printable ASCII"))?;
-            request.headers_mut().insert(TENANT_HEADER, value);
-        }
+        for_tenant(tenant, &mut request)?;
         let response = self.send(request).await?;
         let query_id = response.headers().get(QUERY_ID).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let mut reading =
@@ -137,6 +173,26 @@ impl Reach for Socket {
         let first = futures::stream::iter(first.map(Ok));
         let batches = if ended { first.fuse().boxed() } else { first.chain(rest).fuse().boxed() };
         Ok(Found { query_id, schema, batches })
+    }
+
+    async fn answer(&self, wish: &AnswerWish, _: &ChatOptions, tenant: Option<&str>) -> Result<AnswerEvents> {
+        let wish = AnswerWish { stream: true, ..wish.clone() };
+        let mut request = request(Method::POST, "/answer", serde_json::json!(wish).to_string());
+        for_tenant(tenant, &mut request)?;
+        let hearing = Hearing {
+            body: self.send(request).await?.into_body(),
+            events: Events::default(),
+            ready: Vec::new().into_iter(),
+        };
+        let events = futures::stream::unfold(Some(hearing), |hearing| async {
+            let mut hearing = hearing?;
+            match hearing.next().await {
+                Ok(Some(event)) => Some((Ok(event), Some(hearing))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(events.boxed())
     }
 
     async fn ingest(&self, kind: &str, path: &Path, options: &FileOptions, progress: &dyn Progress) -> Result<Summary> {
@@ -165,6 +221,10 @@ impl Reach for Socket {
         self.call(Method::POST, "/control/policy/audit", Some(wish)).await
     }
 
+    async fn cost(&self, wish: &CostWish) -> Result<CostAnswer> {
+        self.call(Method::POST, "/control/cost", Some(wish)).await
+    }
+
     async fn read_ado(&self, wish: &live::Wish, watch: &dyn Watch) -> Result<Outcome> {
         use crate::control::ado::Report;
         let request = request(Method::POST, "/control/ado", serde_json::json!(wish).to_string());
@@ -181,23 +241,50 @@ impl Reach for Socket {
         Err(Error::new(Kind::Unavailable, "the running server stopped; reading again goes on where it was"))
     }
 
+    async fn find(&self, wish: &FindWish) -> Result<index::search::Found> {
+        self.call(Method::POST, "/control/search", Some(wish)).await
+    }
+
+    async fn index_status(&self) -> Result<IndexStatus> {
+        self.call(Method::GET, "/control/index", None::<&()>).await
+    }
+
+    async fn index_build(
+        &self,
+        wish: &BuildWish,
+        tell: &(dyn for<'s> Fn(&'s IndexStatus) + Send + Sync),
+    ) -> Result<IndexStatus> {
+        use crate::control::search::Report;
+        let request = request(Method::POST, "/control/index/build", serde_json::json!(wish).to_string());
+        let mut reports = Reports::of(self.send(request).await?);
+        while let Some(report) = reports.next().await? {
+            match report {
+                Report::Status(status) => tell(&status),
+                Report::Done(status) => return Ok(status),
+                Report::Failed(problem) => return Err(problem.into_error()),
+            }
+        }
+        Err(Error::new(Kind::Unavailable, "the running server stopped; building again goes on where it was"))
+    }
+
+    async fn index_drop(&self, wish: &DropWish) -> Result<u64> {
+        self.call(Method::POST, "/control/index/drop", Some(wish)).await
+    }
+
+    async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value> {
+        self.call(Method::POST, "/control/rules", Some(wish)).await
+    }
+
+    async fn budgets(&self, wish: budgets::Wish) -> Result<budgets::Answer> {
+        self.call(Method::POST, "/control/budgets", Some(&wish)).await
+    }
+
     async fn reference(&self, rows: bool) -> Result<Reference> {
         self.call(Method::GET, if rows { "/tables?rows=true" } else { "/tables" }, None::<&()>).await
     }
 
-    async fn create_key(&self, wish: &KeyWish) -> Result<NewKey> {
-        self.call(Method::POST, "/control/keys", Some(wish)).await
-    }
-
-    async fn list_keys(&self, tenant: Option<&str>) -> Result<Vec<KeyEntry>> {
-        let keys: Vec<KeyEntry> = self.call(Method::GET, "/control/keys", None::<&()>).await?;
-        Ok(keys.into_iter().filter(|key| tenant.is_none() || key.tenant.as_deref() == tenant).collect())
-    }
-
-    async fn revoke_key(&self, id: &str) -> Result<()> {
-        let _: serde_json::Value =
-            self.call(Method::POST, "/control/keys/revoke", Some(&serde_json::json!({"id": id}))).await?;
-        Ok(())
+    async fn trust(&self, wish: &Trust) -> Result<serde_json::Value> {
+        self.call(Method::POST, "/control/trust", Some(wish)).await
     }
 
     async fn close(&self) -> Result<()> {

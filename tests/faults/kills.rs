@@ -47,6 +47,10 @@ pub enum Way {
     OldRows,
     /// Maintenance over superseded rows past the horizon, after a start.
     Superseded,
+    /// Documents that no index has seen, and a model.
+    Documents,
+    /// The same, and another model that is turned to.
+    OtherModel,
 }
 
 /// How each fail point of the engine is reached. [`every_fail_point_has_a_way`] holds the two lists together.
@@ -71,6 +75,10 @@ pub const WAYS: &[(&str, Way)] = &[
     ("index-committed", Way::LargeTable),
     ("clean-begun", Way::Writing(4)),
     ("clean-done", Way::Writing(4)),
+    ("chunks-written", Way::Documents),
+    ("text-committed", Way::Documents),
+    ("embedding-kept", Way::Documents),
+    ("model-switched", Way::OtherModel),
 ];
 
 #[test]
@@ -90,6 +98,7 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
     let most = match way {
         Way::Writing(most) | Way::FirstStart(most) => *most,
         Way::OlderTables | Way::LargeTable | Way::OldRows | Way::Superseded => 1,
+        Way::Documents | Way::OtherModel => 1,
     };
     // Half of the time at the very first.
     let nth = if trial.dice.random_bool(0.5) { 1 } else { trial.dice.random_range(1..=most) };
@@ -99,6 +108,10 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
     match trial.spawn(ground, &[("STELLWERK_FAIL_AT", &fail_at)]) {
         Ok(mut server) => {
             trial.serve(&server);
+            if *way == Way::OtherModel {
+                // It ends the server in the middle of this.
+                let _ = trial.ground.run(&["index", "build", "--model", "hashed-32"]);
+            }
             wait_for_the_end(&mut server, &fail_at)?;
             trial.world.close();
         }
@@ -139,6 +152,16 @@ fn prepare(trial: &mut Trial<'_>, way: Way) -> Ended {
         }
         Way::LargeTable => {
             super::made::large_table(&trial.ground.data());
+            Ok(())
+        }
+        Way::Documents | Way::OtherModel => {
+            let wiki = trial.ground.beside("wiki");
+            std::fs::create_dir_all(&wiki).expect("a folder beside the data");
+            let text = "# Keys\n\nRotate the key.\n\n## Nodes\n\nDrain the pool.\n";
+            std::fs::write(wiki.join("keys.md"), text).expect("a document beside the data");
+            let folder = wiki.display().to_string();
+            trial.ground.run(&["ingest", "docs", &folder]).ok();
+            trial.args.extend(["--embedder".to_owned(), "hashed-16".to_owned()]);
             Ok(())
         }
         Way::OldRows => {

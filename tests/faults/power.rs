@@ -90,7 +90,9 @@ fn cuts(trial: &mut Trial<'_>, between: std::ops::Range<u64>) -> Ended {
 /// Replayed to its end with everything kept, the journal must give the very folder that the process left.
 fn complete(trial: &mut Trial<'_>, records: &[Record]) -> Ended {
     let whole = rebuild(trial, records, u64::MAX, Survival::Everything);
-    let missed = wreck::differences(&whole.data(), &trial.ground.data());
+    let mut missed = wreck::differences(&whole.data(), &trial.ground.data());
+    // The search's index is derived and written past the journal, through maps of memory; a torn one is made anew.
+    missed.retain(|file| !file.starts_with("index/"));
     match missed.first() {
         None => Ok(()),
         Some(first) => Err(Fault::Found(format!("the journal missed changes of {} files: {first}", missed.len()))),

@@ -10,8 +10,10 @@ use engine::{
     Catalogue, Clock, Column, Frame, Limits, NoRedaction, Ports, Rows, Scope, Settings, Store, Table, Type, Value,
 };
 use futures::TryStreamExt;
-use ledger::directory::{Dice, Directory};
-use ledger::principal::Role;
+use ledger::audit::Audit;
+use ledger::budget::{Author, Budgets, Options};
+use ledger::directory::{API_VERSION, Dice, Directory, KeyOrder, Wish};
+use ledger::principal::Caller;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
@@ -58,6 +60,13 @@ pub struct Stand {
     store: Arc<Store>,
     catalogue: Catalogue,
     _data: tempfile::TempDir,
+}
+
+/// What only spending fills.
+const OF_SPENDING: &[&str] = &["budget_window", "budget_reservation", "budget_forecast", "budget_event"];
+
+fn is_filled(table: &engine::StateTable) -> bool {
+    table.tenant.is_some() && !OF_SPENDING.contains(&table.name)
 }
 
 impl Stand {
@@ -128,12 +137,35 @@ impl Stand {
 
     async fn keys(&self, tenant: &str, name: &str, clock: Arc<Hand>) {
         let seed = u64::from(tenant.as_bytes()[0]);
+        let hand = clock.clone();
         let dice = Arc::new(Loaded(Mutex::new(StdRng::seed_from_u64(seed))));
-        let directory = Directory::new(self.store.state().clone(), clock, dice);
+        let state = self.store.state().clone();
+        let audit = Audit::start(state.clone(), clock.clone(), dice.clone(), Arc::new(NoRedaction)).await.unwrap();
+        let directory = Directory::new(state, clock, dice).with_audit(Arc::new(audit));
         directory.ensure_tenant(tenant, name).await.unwrap();
+        let caller = Caller { scope: Scope::tenant(tenant, name), reason: name.to_owned(), ..Caller::operator() };
         for suffix in ["ci", "web"] {
-            directory.create_key(Some(tenant), &format!("{name} {suffix}"), Role::Tenant).await.unwrap();
+            let order = KeyOrder::new(&format!("{name} {suffix}"), Some(tenant));
+            directory.issue(&order, &caller).await.unwrap();
         }
+        let document = |kind: &str, id: &str, spec: serde_json::Value| {
+            let metadata = serde_json::json!({"name": id, "namespace": tenant, "title": name});
+            serde_json::json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+        };
+        let documents = [
+            document("Tenant", tenant, serde_json::json!({})),
+            document("Member", name, serde_json::json!({"roles": [name]})),
+            document("Team", "ops", serde_json::json!({"members": [name]})),
+            document("Application", "shop", serde_json::json!({"owner": "ops"})),
+            document("Grant", "readers", serde_json::json!({"to": format!("role:{name}")})),
+        ];
+        directory.apply_entities(&documents, &Wish::default(), &caller).await.unwrap();
+        let budgets = Budgets::open(self.store.state().clone(), hand, Options::new(name, name, false)).await.unwrap();
+        let text = format!(
+            "budgets: [{{name: {name}, tenant: {tenant}, unit: USD, limit: 10, window: month}}]\nquotas: [{{name: {name}, tenant: {tenant}, requests: 5/m}}]"
+        );
+        let author = Author { name: name.to_owned(), tenant: Some(tenant.into()) };
+        budgets.apply(&text, &author, false).await.unwrap();
     }
 
     /// The store itself.
@@ -146,7 +178,7 @@ impl Stand {
         let facts =
             self.catalogue.tables.iter().map(|t| (t.name, t.tenant, true, t.name != engine::query_log::QUERY_LOG.name));
         let state =
-            self.catalogue.state_tables.iter().map(|t| (t.name, t.tenant.unwrap_or("name"), false, t.tenant.is_some()));
+            self.catalogue.state_tables.iter().map(|t| (t.name, t.tenant.unwrap_or("name"), false, is_filled(t)));
         let views = self.catalogue.views.iter().map(|v| (v.name, "", false, false));
         let mut relations = Vec::new();
         for (name, tenant, fact, filled) in facts.chain(state).chain(views) {
@@ -185,7 +217,7 @@ impl Stand {
         panic!("{sql}: never as it should be")
     }
 
-    async fn ask_as(&self, scope: &Scope, sql: &str) -> Reply {
+    pub async fn ask_as(&self, scope: &Scope, sql: &str) -> Reply {
         let refusal = |error: String| error;
         let answer = self
             .store
@@ -252,6 +284,8 @@ fn value(column: &Column, who: Who, round: i64, n: i64) -> Value {
     let second = if who == Who::Own { n } else { 40_000_000 + n };
     let word = who.word();
     match column.kind {
+        // Everybody of the tenant: what groups may see is tried elsewhere.
+        _ if column.name == "acl" => Value::Null,
         Type::Name => format!("{word}-{}", n % 3).into(),
         Type::Text => format!("{word} {} {round}-{n}", column.name).into(),
         Type::Json => format!(r#"{{"{word}":"{word}","n":{number},"list":["{word}",{n}]}}"#).into(),
@@ -262,6 +296,7 @@ fn value(column: &Column, who: Who, round: i64, n: i64) -> Value {
         Type::Time => Value::Time(START_US + second * 1_000_000),
         Type::TimeNs => Value::Time((START_US + second * 1_000_000) * 1_000),
         Type::Bytes => Value::Bytes(word.as_bytes().to_vec()),
+        Type::Vector(width) => Value::Vector((0..width).map(|at| (number + i64::from(at)) as f32).collect()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a scan filters by. The tenant comes first, then which rows are current, and only on those rows what the asker
+//! What a scan filters by. The tenant comes first, then which rows are current and whom they admit, and only on those rows what the asker
 //! wrote: nothing that it does, not even an error, can tell of another tenant's rows.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 
-use super::outside;
+use super::{acl, outside};
 use crate::facts::current::Visible;
 use crate::facts::zones::Zones;
 use crate::scope::Tenants;
@@ -44,6 +44,8 @@ impl Pruning {
 pub struct Filters {
     pub table: &'static Table,
     pub tenants: Tenants,
+    /// The column of the access list and the groups of the asker, where they decide.
+    pub acl: Option<(&'static str, Arc<[String]>)>,
     /// What the asker wrote, and what a TopK or a join above has found so far, over columns of the table by name.
     pub asked: Vec<Arc<dyn PhysicalExpr>>,
 }
@@ -53,15 +55,21 @@ impl Filters {
     pub fn columns(&self) -> BTreeSet<String> {
         let asked = self.asked.iter().flat_map(collect_columns).map(|column| column.name().to_owned());
         let tenant = (self.tenants != Tenants::All).then(|| self.table.tenant.to_owned());
-        asked.chain(tenant).collect()
+        let acl = self.acl.as_ref().map(|(column, _)| (*column).to_owned());
+        asked.chain(tenant).chain(acl).collect()
     }
 
     /// The tenant as a predicate that Lance evaluates, too.
     pub fn tenant(&self) -> Option<Expr> {
         match &self.tenants {
             Tenants::All => None,
-            Tenants::One(tenant) => Some(ident(self.table.tenant).eq(lit(tenant.as_ref()))),
+            Tenants::One(tenant) => Some(self.is(tenant)),
+            Tenants::Several(tenants) => tenants.iter().map(|tenant| self.is(tenant)).reduce(Expr::or),
         }
+    }
+
+    fn is(&self, tenant: &str) -> Expr {
+        ident(self.table.tenant).eq(lit(tenant))
     }
 
     /// What the asker wrote, over the columns of `schema`.
@@ -79,7 +87,10 @@ impl Filters {
         visible: &Visible,
         bound: Option<&Arc<dyn PhysicalExpr>>,
     ) -> DfResult<RecordBatch> {
-        let rows = visible.rows(self.mine(rows)?).map_err(outside)?;
+        let mut rows = visible.rows(self.mine(rows)?).map_err(outside)?;
+        if let Some((column, groups)) = &self.acl {
+            rows = acl::admitted(rows, column, groups)?;
+        }
         let Some(asked) = bound.filter(|_| rows.num_rows() > 0) else { return Ok(rows) };
         let keep = asked.evaluate(&rows)?.into_array(rows.num_rows())?;
         let keep = keep.as_boolean();
@@ -90,14 +101,16 @@ impl Filters {
         }
     }
 
-    /// The rows of the scope's tenant.
+    /// The rows of the scope's tenants.
     fn mine(&self, rows: RecordBatch) -> DfResult<RecordBatch> {
-        let Tenants::One(tenant) = &self.tenants else { return Ok(rows) };
+        if self.tenants == Tenants::All {
+            return Ok(rows);
+        }
         let column = rows.column_by_name(self.table.tenant).expect("every row names its tenant");
         let dictionary = column.as_dictionary::<Int32Type>();
         let values = dictionary.values().as_string::<i32>();
         let wanted: Vec<bool> =
-            (0..values.len()).map(|i| values.is_valid(i) && values.value(i) == tenant.as_ref()).collect();
+            (0..values.len()).map(|i| values.is_valid(i) && self.tenants.covers(values.value(i))).collect();
         if wanted.iter().all(|mine| *mine) && dictionary.null_count() == 0 {
             return Ok(rows);
         }

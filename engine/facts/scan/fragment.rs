@@ -290,7 +290,7 @@ impl Plan {
 /// Whether a cell of a column can be long.
 fn is_wide(reader: &Reader, name: &str) -> bool {
     let column = reader.snapshot.table.columns.iter().find(|column| column.name == name);
-    column.is_some_and(|column| matches!(column.kind, Type::Text | Type::Json | Type::Bytes))
+    column.is_some_and(|column| matches!(column.kind, Type::Text | Type::Json | Type::Bytes | Type::Vector(_)))
 }
 
 async fn read(reader: &FragmentReader, ranges: &Arc<[Range<u64>]>) -> DfResult<Vec<RecordBatch>> {

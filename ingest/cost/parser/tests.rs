@@ -29,6 +29,7 @@ fn origin() -> Origin {
         run_id: "run-1".to_owned(),
         period: None,
         replaces: Vec::new(),
+        seals: ledger::period::Seals::default(),
     }
 }
 
@@ -192,9 +193,19 @@ fn azures_own_exports_fill_the_cost_that_they_state() {
 }
 
 #[test]
-fn azures_own_export_of_unknown_kind_is_refused_by_name() {
-    let part = Part { path: fixture("EA_ActualCost_Small.csv"), label: "costs.csv".to_owned(), rows: None };
-    let error = Parser::open([part].into(), None, |_| origin(), Arc::new(|_| {})).err().unwrap().to_string();
+fn azures_own_export_of_unknown_kind_is_told_by_its_rows() {
+    for (name, form) in [
+        ("EA_ActualCost_Small.csv", Form::AzureActual),
+        ("EA_AmortizedCost_Small.csv", Form::AzureAmortized),
+        ("EA_NoRows.csv", Form::AzureCost),
+    ] {
+        let part = Part { path: fixture(name), label: "costs.csv".to_owned(), rows: None };
+        let parser = Parser::open([part].into(), None, |_| origin(), Arc::new(|_| {})).unwrap();
+        assert_eq!(parser.form(), form, "{name}");
+    }
+    let bytes = std::fs::read(fixture("EA_ActualCost_Small.csv")).unwrap();
+    let read = Parser::csv(std::io::Cursor::new(bytes), "costs.csv", None, origin());
+    let error = read.err().unwrap().to_string();
     assert!(error.contains("costs.csv") && error.contains("AmortizedCost"), "{error}");
 }
 

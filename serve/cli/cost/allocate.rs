@@ -1,4 +1,4 @@
-//! `stellwerk cost allocate`: what a cluster costs, by who used it.
+//! `stellwerk cost allocate`: what a cluster costs, by who used it; from files, or from the usage that is stored.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,30 @@ use clap::{Args, ValueEnum};
 use engine::arrow::array::{ArrayRef, StringArray};
 use engine::{Error, Question, Result, Settings};
 use futures::TryStreamExt;
-use ledger::allocate::{
-    Entry, Options, Outcome, Period, Property, Rates, Selector, Share, Split, allocate, split_rows,
-};
+use ingest::cost::estimate::ClusterWish;
+use ledger::allocate::{Options, Period, Property, Rates, Selector, Share, Split, allocate, split_rows};
 use ledger::decimal::{self, product};
 use ledger::price::ResourcePrice;
 
 use super::super::exit::{self, Exit};
 use super::super::{print, tables};
-use crate::reach::reach;
+use super::estimate::shown;
+use super::rows::csv_cell;
+use super::{this_month, window};
+use crate::cost::{AllocateWish, Allocated, CostAnswer, CostWish};
+use crate::reach::{Reach, reach};
 
 const AFTER: &str = "\
+Without --from, the usage in the store is spread: k8s_usage, k8s_pod, k8s_node, volumes and balancers, priced by resource_price.
+With --write it goes into the ledger as FOCUS split rows, day by day, as estimates that the bills of the nodes replace; writing
+a day again replaces it.
 DIR holds CSV files: allocations.csv with idle_cluster.csv or idle_node.csv (costs), or containers.csv, nodes.csv,
 volumes.csv, mounts.csv, load_balancers.csv (usage, which prices make costs of); tenancy.csv beside either.
 Exit codes: 0 done, 1 done but the input is at fault (negative idle), 2 the input cannot be read.
 
 Examples:
+  stellwerk cost allocate --window 2026-10 --by tenant,namespace --share-idle weighted --data ./data
+  stellwerk cost allocate --window 2026-10 --write --data ./data
   stellwerk cost allocate --from ./usage --by namespace,label:app --share-idle weighted
   stellwerk cost allocate --from ./usage --by cluster --share namespace=kube-system --share-split even --format json
   stellwerk cost allocate --from ./usage --start 2026-10-01T00:00:00Z --format focus > split.csv";
@@ -32,10 +40,19 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct Allocate {
-    /// Folder of CSV files.
-    #[arg(long, value_name = "DIR")]
-    from: PathBuf,
-    /// Groups: cluster, node, namespace, pod, container, controller_kind, controller, service, label:NAME,
+    /// Folder of CSV files; without it, the usage in the store.
+    #[arg(long, value_name = "DIR", required_unless_present = "data")]
+    from: Option<PathBuf>,
+    /// Days of stored usage: a month (2026-10), a day, or 2026-10-01..2026-10-08. Without it, this month so far.
+    #[arg(long, value_name = "WINDOW", value_parser = window, conflicts_with = "from")]
+    window: Option<(i64, i64)>,
+    /// Only this cluster of the store.
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    cluster: Option<String>,
+    /// Write the result into the ledger, node by node.
+    #[arg(long, conflicts_with_all = ["from", "share", "filter", "share_tenancy", "overhead_hourly"])]
+    write: bool,
+    /// Groups: tenant, cluster, node, namespace, pod, container, controller_kind, controller, service, label:NAME,
     /// annotation:NAME; several, separated by commas, together.
     #[arg(long, value_name = "PROPERTY", value_delimiter = ',', default_value = "namespace", value_parser = property)]
     by: Vec<Property>,
@@ -127,8 +144,77 @@ fn amount(text: &str) -> Result<i128, String> {
 impl Allocate {
     /// Spreads, and shows.
     pub async fn run(self) -> Result<Exit> {
-        let defaults = self.defaults().await?;
-        let input = allocation::read(&self.from, self.idle_by_node, &defaults)?;
+        match (&self.from, &self.data) {
+            (Some(from), _) => self.files(from).await,
+            (None, Some(data)) => {
+                let reach = reach(&Settings::new(data), false).await?;
+                let done =
+                    if self.write { self.written(reach.as_ref()).await } else { self.stored(reach.as_ref()).await };
+                let closed = reach.close().await;
+                done.and_then(|exit| closed.map(|()| exit))
+            }
+            (None, None) => Err(Error::invalid("give --from DIR for files, or --data DIR for the store")),
+        }
+    }
+
+    /// What is stored goes into the ledger.
+    async fn written(&self, reach: &dyn Reach) -> Result<Exit> {
+        let wish = ClusterWish {
+            window: self.window.unwrap_or_else(this_month),
+            cluster: self.cluster.clone(),
+            share_idle: word(self.share_idle),
+            provider: self.provider.clone(),
+            currency: self.currency.clone(),
+        };
+        match reach.cost(&CostWish::EstimateClusters(wish)).await? {
+            CostAnswer::Estimated(estimated) => shown(&estimated, self.format == ResultFormat::Json),
+            _ => Err(Error::new(engine::Kind::Internal, "estimates were asked for and something else came")),
+        }
+    }
+
+    /// What is stored is spread and shown.
+    async fn stored(&self, reach: &dyn Reach) -> Result<Exit> {
+        if self.format == ResultFormat::Focus {
+            return Err(Error::invalid("FOCUS rows of stored usage go into the ledger: give --write"));
+        }
+        let window = self.window.unwrap_or_else(this_month);
+        let hours = i128::from(window.1 - window.0) * decimal::ONE / 3_600_000_000;
+        let overhead = product(self.overhead_hourly, hours);
+        let overhead = overhead.ok_or_else(|| Error::invalid("the overhead has more than 38 digits"))?;
+        let wish = AllocateWish {
+            window,
+            cluster: self.cluster.clone(),
+            by: self.by.iter().map(ToString::to_string).collect(),
+            share_idle: word(self.share_idle),
+            is_idle_by_node: self.idle_by_node,
+            share: self.share.iter().map(ToString::to_string).collect(),
+            share_split: if self.share_split == ShareSplit::Even { "even" } else { "weighted" }.to_owned(),
+            overhead: decimal::text(overhead),
+            is_tenancy_shared: self.share_tenancy,
+            filter: self.filter.iter().map(ToString::to_string).collect(),
+        };
+        match reach.cost(&CostWish::Allocate(Box::new(wish))).await? {
+            CostAnswer::Allocated(allocated) => self.show(&allocated),
+            _ => Err(Error::new(engine::Kind::Internal, "an allocation was asked for and something else came")),
+        }
+    }
+
+    fn show(&self, allocated: &Allocated) -> Result<Exit> {
+        print::text(&match self.format {
+            ResultFormat::Json => format!("{:#}\n", serde_json::json!(allocated)),
+            ResultFormat::Csv => csv(allocated),
+            _ => table(allocated)?,
+        })?;
+        allocated.notes.iter().for_each(|note| exit::say(&Error::invalid(format!("note: {note}"))));
+        let wrong = allocated.faults.iter().chain(&allocated.unpriced);
+        wrong.for_each(|what| exit::say(&Error::invalid(what)));
+        let is_whole = allocated.faults.is_empty() && allocated.unpriced.is_empty();
+        Ok(Exit(if is_whole { Exit::OK } else { Exit::PROBLEMS }))
+    }
+
+    async fn files(&self, from: &Path) -> Result<Exit> {
+        let defaults = self.defaults(from).await?;
+        let input = allocation::read(from, self.idle_by_node, &defaults)?;
         let overhead = product(self.overhead_hourly, self.window_hours);
         let options = Options {
             by: self.by.clone(),
@@ -142,24 +228,22 @@ impl Allocate {
             overhead: overhead.ok_or_else(|| Error::invalid("the overhead has more than 38 digits"))?,
             share_tenancy: self.share_tenancy,
             filter: self.filter.clone(),
+            condition: None,
         };
         let outcome = allocate(&input, &options)?;
-        let text = match self.format {
-            ResultFormat::Table => table(&outcome)?,
-            ResultFormat::Json => json(&outcome),
-            ResultFormat::Csv => csv(&outcome),
-            ResultFormat::Focus => focus(&split_rows(&input.rows, &outcome, &options, &self.period()?)),
-        };
-        print::text(&text)?;
+        if self.format != ResultFormat::Focus {
+            return self.show(&Allocated::of(&outcome));
+        }
+        print::text(&focus(&split_rows(&input.rows, &outcome, &options, &self.period()?)))?;
         outcome.faults.iter().for_each(|fault| exit::say(&Error::invalid(fault)));
         Ok(Exit(if outcome.faults.is_empty() { Exit::OK } else { Exit::PROBLEMS }))
     }
 
     /// Prices of what has none of its own: from a file, or from the store.
-    async fn defaults(&self) -> Result<Defaults> {
+    async fn defaults(&self, from: &Path) -> Result<Defaults> {
         let listed = match (&self.prices, &self.data) {
             (Some(file), _) => ::ingest::price::resource_prices(file)?,
-            (None, Some(data)) if self.from.join("containers.csv").exists() => stored(data).await?,
+            (None, Some(data)) if from.join("containers.csv").exists() => stored(data).await?,
             _ => Vec::new(),
         };
         let of = |resource: &str| {
@@ -222,53 +306,34 @@ async fn stored(data: &Path) -> Result<Vec<ResourcePrice>> {
     read
 }
 
-type Column = (&'static str, fn(&Entry) -> i128);
+fn word(share: ShareIdle) -> String {
+    match share {
+        ShareIdle::None => "none",
+        ShareIdle::Weighted => "weighted",
+        ShareIdle::Even => "even",
+    }
+    .to_owned()
+}
 
-const COLUMNS: [Column; 6] = [
-    ("own", |entry| entry.own),
-    ("idle", |entry| entry.idle),
-    ("shared", |entry| entry.shared),
-    ("overhead", |entry| entry.overhead),
-    ("tenancy", |entry| entry.tenancy),
-    ("total", Entry::total),
-];
-
-fn table(outcome: &Outcome) -> Result<String> {
-    let keys: ArrayRef = std::sync::Arc::new(StringArray::from_iter_values(outcome.entries.keys()));
+fn table(allocated: &Allocated) -> Result<String> {
+    let entries = &allocated.entries;
+    let keys: ArrayRef =
+        std::sync::Arc::new(StringArray::from_iter_values(entries.iter().map(|entry| entry.group.as_str())));
     let mut columns = vec![("group", keys)];
-    for (name, of) in COLUMNS {
-        let texts = outcome.entries.values().map(|entry| decimal::text(of(entry)));
+    for (at, (name, _)) in crate::cost::AllocatedEntry::default().amounts().into_iter().enumerate() {
+        let texts = entries.iter().map(|entry| entry.amounts()[at].1);
         let texts: ArrayRef = std::sync::Arc::new(StringArray::from_iter_values(texts));
         columns.push((name, texts));
     }
     tables::aligned(columns)
 }
 
-fn json(outcome: &Outcome) -> String {
-    let entry = |(key, entry): (&String, &Entry)| {
-        let mut shown = serde_json::json!({ "group": key });
-        for (name, of) in COLUMNS {
-            shown[name] = decimal::text(of(entry)).into();
-        }
-        shown
-    };
-    let entries: Vec<_> = outcome.entries.iter().map(entry).collect();
-    format!("{:#}\n", serde_json::json!({ "entries": entries, "faults": outcome.faults }))
-}
-
-/// A cell of CSV.
-fn cell(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
-}
-
-fn csv(outcome: &Outcome) -> String {
-    let mut text = format!("group,{}\n", COLUMNS.map(|(name, _)| name).join(","));
-    for (key, entry) in &outcome.entries {
-        let cells = COLUMNS.map(|(_, of)| decimal::text(of(entry)));
-        text.push_str(&format!("{},{}\n", cell(key), cells.join(",")));
+fn csv(allocated: &Allocated) -> String {
+    let names = crate::cost::AllocatedEntry::default().amounts().map(|(name, _)| name).join(",");
+    let mut text = format!("group,{names}\n");
+    for entry in &allocated.entries {
+        let cells = entry.amounts().map(|(_, amount)| amount.to_owned());
+        text.push_str(&format!("{},{}\n", csv_cell(&entry.group), cells.join(",")));
     }
     text
 }
@@ -278,7 +343,7 @@ fn focus(rows: &[std::collections::BTreeMap<&'static str, String>]) -> String {
     let mut text = format!("{}\n", columns.iter().copied().collect::<Vec<_>>().join(","));
     for row in rows {
         let cells: Vec<String> =
-            columns.iter().map(|name| row.get(name).map(|value| cell(value)).unwrap_or_default()).collect();
+            columns.iter().map(|name| row.get(name).map(|value| csv_cell(value)).unwrap_or_default()).collect();
         text.push_str(&format!("{}\n", cells.join(",")));
     }
     text

@@ -28,6 +28,7 @@ fn origin() -> Origin {
         run_id: "run".to_owned(),
         period: None,
         replaces: Vec::new(),
+        seals: ledger::period::Seals::default(),
     }
 }
 

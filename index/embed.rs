@@ -1,0 +1,236 @@
+//! Texts become vectors, by a model in this process or by a server.
+//!
+//! A local model reads texts in batches with a budget of tokens, without padding: one thread takes one batch through the whole
+//! model, so that threads never wait for each other. All cores first take texts apart into tokens, then batches through the
+//! model; what lies between is bounded by [`TEXTS_TOGETHER`].
+
+mod bert;
+pub mod choose;
+mod config;
+pub mod kernel;
+mod lazy;
+mod remote;
+mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::{Embedder, Error, Purpose, Result};
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use tokio::sync::Semaphore;
+
+use crate::model::manifest;
+use crate::model::tensors::Tensors;
+use bert::{Bert, Scratch};
+use config::Config;
+use kernel::Isa;
+pub use lazy::LazyEmbedder;
+pub use remote::{RemoteEmbedder, RemoteSettings};
+use words::Words;
+
+/// Texts whose tokens are held at a time.
+const TEXTS_TOGETHER: usize = 2_048;
+/// Tokens of a batch, unless one text has more.
+const BATCH_TOKENS_MAX: usize = 1_024;
+/// Batches a thread that a small job is cut into, so that the last one does not keep the others waiting for long.
+const BATCHES_PER_THREAD: usize = 4;
+/// Tokens below which a batch is not cut further: each walks once through all weights.
+const BATCH_TOKENS_MIN: usize = 128;
+/// Requests that are embedded at the same time; others wait, since the cores are busy.
+const REQUESTS_TOGETHER: usize = 2;
+/// Characters of the weights' hash in a model's name.
+const HASH_SHOWN: usize = 8;
+/// The file that holds a model's weights.
+const WEIGHTS: &str = "model.safetensors";
+
+/// How exactly a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// In single precision.
+    Single,
+    /// The products over bytes: weights rounded by column, states by token.
+    Bytes,
+}
+
+impl Precision {
+    /// The name in options and in the names of models.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::Single => "f32",
+            Precision::Bytes => "int8",
+        }
+    }
+
+    /// The precision of a name.
+    pub fn named(name: &str) -> Result<Precision> {
+        [Precision::Single, Precision::Bytes]
+            .into_iter()
+            .find(|precision| precision.name() == name)
+            .ok_or_else(|| Error::invalid(format!("there is no precision {name}; there are f32 and int8")))
+    }
+}
+
+/// A model's name with what tells its vectors from those of others: the weights, and how exactly they are computed with.
+fn model_name(name: &str, hash: &str, precision: Precision) -> String {
+    format!("{name}@{}/{}", hash.get(..HASH_SHOWN).unwrap_or(hash), precision.name())
+}
+
+/// How a model is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Threads that compute; 0 takes one a core.
+    pub threads: usize,
+    /// How exactly.
+    pub precision: Precision,
+    /// Instructions to use; none takes the best that the processor has.
+    pub isa: Option<Isa>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { threads: 0, precision: Precision::Single, isa: None }
+    }
+}
+
+/// A model of the BERT family in this process.
+#[derive(Debug, Clone)]
+pub struct LocalEmbedder {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    bert: Bert,
+    words: Words,
+    pool: rayon::ThreadPool,
+    scratch: Mutex<Vec<Scratch>>,
+    gate: Semaphore,
+}
+
+impl LocalEmbedder {
+    /// Loads a folder as Hugging Face's libraries write it. Files that a pulled model's manifest names are held against their
+    /// hashes, tensors against the shapes that the configuration asks for, the tokenizer against the table of tokens.
+    pub fn load(folder: &Path, options: Options) -> Result<LocalEmbedder> {
+        let weights = folder.join(WEIGHTS);
+        let hash = manifest::verify(folder, &weights)?;
+        let config = Config::read(folder)?;
+        let words = Words::read(folder, &config)?;
+        let isa = options.isa.unwrap_or_else(Isa::best);
+        let name = model_name(&config.name, &hash, options.precision);
+        let bert = Bert::read(config, &Tensors::open(&weights)?, options.precision, isa)?;
+        let threads =
+            rayon::ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|at| format!("embed-{at}"));
+        let pool = threads.build().map_err(|e| Error::unavailable("start the threads that embed", e))?;
+        let gate = Semaphore::new(REQUESTS_TOGETHER);
+        Ok(LocalEmbedder { inner: Arc::new(Inner { name, bert, words, pool, scratch: Mutex::default(), gate }) })
+    }
+
+    /// The vectors of texts, on the calling thread and the model's own until they are there.
+    pub fn embed_now(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+        let mut vectors = Vec::with_capacity(texts.len());
+        for texts in texts.chunks(TEXTS_TOGETHER) {
+            vectors.extend(self.inner.embed(texts, purpose)?);
+        }
+        Ok(vectors)
+    }
+
+    /// The tokens that the model reads of a text, marks and prefix included.
+    pub fn token_ids(&self, text: &str, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.words.ids(self.inner.prefix(purpose), text)
+    }
+}
+
+impl Inner {
+    fn prefix(&self, purpose: Purpose) -> &str {
+        let config = self.bert.config();
+        match purpose {
+            Purpose::Query => &config.query_prefix,
+            Purpose::Passage => &config.passage_prefix,
+        }
+    }
+
+    fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+        let prefix = self.prefix(purpose);
+        self.pool.install(|| {
+            let ids: Vec<Vec<u32>> =
+                texts.par_iter().map(|text| self.words.ids(prefix, text)).collect::<Result<_>>()?;
+            let batches = batches(&ids.iter().map(Vec::len).collect::<Vec<_>>(), self.pool.current_num_threads());
+            let found = batches.par_iter().with_max_len(1).map(|batch| self.run(batch, &ids));
+            let mut vectors = vec![Vec::new(); texts.len()];
+            for (batch, found) in batches.iter().zip(found.collect::<Result<Vec<_>>>()?) {
+                for (at, vector) in batch.iter().zip(found) {
+                    vectors[*at] = vector;
+                }
+            }
+            Ok(vectors)
+        })
+    }
+
+    fn run(&self, batch: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
+        let texts: Vec<&[u32]> = batch.iter().map(|at| ids[*at].as_slice()).collect();
+        let vectors = self.bert.vectors(&texts, &mut scratch);
+        self.scratch.lock().push(scratch);
+        vectors
+    }
+}
+
+/// Texts by number, shared out into batches: the longest first, so that the last batch is not the largest.
+fn batches(lengths: &[usize], threads: usize) -> Vec<Vec<usize>> {
+    let total: usize = lengths.iter().sum();
+    let fair = total.div_ceil(threads.max(1) * BATCHES_PER_THREAD);
+    let budget = fair.clamp(BATCH_TOKENS_MIN, BATCH_TOKENS_MAX);
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(lengths[*at]));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut tokens = usize::MAX;
+    for at in order {
+        match batches.last_mut() {
+            Some(batch) if tokens + lengths[at] <= budget => {
+                batch.push(at);
+                tokens += lengths[at];
+            }
+            _ => {
+                batches.push(vec![at]);
+                tokens = lengths[at];
+            }
+        }
+    }
+    batches
+}
+
+#[async_trait]
+impl Embedder for LocalEmbedder {
+    fn model(&self) -> &str {
+        &self.inner.name
+    }
+
+    fn width(&self) -> usize {
+        self.inner.bert.config().hidden
+    }
+
+    fn tokens(&self, text: &str) -> usize {
+        self.inner.words.count(text)
+    }
+
+    fn tokens_max(&self) -> usize {
+        self.inner.bert.config().text_tokens_max()
+    }
+
+    async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+        let _turn = self.inner.gate.acquire().await.map_err(|e| Error::unavailable("wait for the model", e))?;
+        let model = self.clone();
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let work = tokio::task::spawn_blocking(move || {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            model.embed_now(&texts, purpose)
+        });
+        work.await.map_err(|e| Error::unavailable("embed", e))?
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! The model: tables of tokens and positions, layers of attention and products, and their order of work.
+//!
+//! Nothing is padded. The tokens of all texts of a batch lie one behind the other; the products do not care where a text
+//! ends, and attention runs text by text. What repeats per layer is packed once: queries, keys and values are one product,
+//! and the second half of a layer runs over groups of rows, so that its wide middle never leaves the cache.
+
+use engine::{Error, Kind, Result};
+
+use super::Precision;
+use super::config::{Config, Pooling};
+use super::kernel::pack::{Panels, QuantizedPanels};
+use super::kernel::rows::LANES;
+use super::kernel::{Bytes, Isa, Left, Out, multiply, multiply_bytes, rows};
+use crate::model::tensors::{Table, Tensors};
+
+/// Rows whose scores against all keys of a text are held at a time.
+const ROWS_SCORED: usize = 24;
+/// Rows of the second half of a layer that are worked on together.
+const ROWS_INNER: usize = 192;
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Bert {
+    config: Config,
+    isa: Isa,
+    tokens: Table,
+    /// The table of positions with the first row of kinds added, since every text is of that kind.
+    positions: Vec<f32>,
+    first_norm: Norm,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct Norm {
+    gain: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    /// Queries, keys and values.
+    attention: Weights,
+    attention_out: Weights,
+    attention_norm: Norm,
+    inner: Weights,
+    outer: Weights,
+    outer_norm: Norm,
+}
+
+#[derive(Debug)]
+enum Weights {
+    Single(Panels),
+    Bytes(QuantizedPanels),
+}
+
+/// The memory of one thread's work, kept between batches.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    states: Vec<f32>,
+    attention: Vec<f32>,
+    context: Vec<f32>,
+    inner: Vec<f32>,
+    outer: Vec<f32>,
+    scores: Vec<f32>,
+    keys: Panels,
+    values: Panels,
+    bytes: Vec<u8>,
+    scales: Vec<f32>,
+    zeros: Vec<i32>,
+}
+
+impl Weights {
+    fn new(precision: Precision, weights: &[f32], bias: &[f32], depth: usize) -> Weights {
+        match precision {
+            Precision::Single => Weights::Single(Panels::of_weights(weights, bias, depth)),
+            Precision::Bytes => Weights::Bytes(QuantizedPanels::of_weights(weights, bias, depth)),
+        }
+    }
+
+    /// The product of all rows of `left`, which have the weights' depth.
+    fn apply(&self, isa: Isa, left: &[f32], out: &mut [f32], room: (&mut Vec<u8>, &mut Vec<f32>, &mut Vec<i32>)) {
+        match self {
+            Weights::Single(panels) => {
+                let rows = left.len() / panels.depth;
+                let left = Left { cells: left, stride: panels.depth, rows };
+                multiply(isa, left, panels, &mut Out { cells: out, stride: panels.columns });
+            }
+            Weights::Bytes(panels) => {
+                let (bytes, scales, zeros) = room;
+                let (rows, stride) = (left.len() / panels.depth, panels.depth_padded());
+                grow(bytes, rows * stride);
+                grow(scales, rows);
+                grow(zeros, rows);
+                rows::quantize(isa, left, panels.depth, &mut bytes[..rows * stride], stride, scales, zeros);
+                let bytes = Bytes { left: Left { cells: bytes, stride, rows }, scales, zeros };
+                multiply_bytes(isa, bytes, panels, &mut Out { cells: out, stride: panels.columns });
+            }
+        }
+    }
+}
+
+/// Makes room without writing what is there anew.
+fn grow<T: Clone + Default>(cells: &mut Vec<T>, len: usize) {
+    if cells.len() < len {
+        cells.resize(len, T::default());
+    }
+}
+
+impl Bert {
+    /// Takes the weights out of a file, each held against the shape that the configuration asks for.
+    pub fn read(config: Config, tensors: &Tensors, precision: Precision, isa: Isa) -> Result<Bert> {
+        let named = Named::find(tensors)?;
+        let (hidden, inner) = (config.hidden, config.inner);
+        let tokens = tensors.table(&named.of("embeddings.word_embeddings.weight"), &[config.vocabulary, hidden])?;
+        let mut positions = named.read("embeddings.position_embeddings.weight", &[config.positions, hidden])?;
+        if config.types > 0 {
+            let kinds = named.read("embeddings.token_type_embeddings.weight", &[config.types, hidden])?;
+            for row in positions.chunks_exact_mut(hidden) {
+                row.iter_mut().zip(&kinds).for_each(|(cell, kind)| *cell += kind);
+            }
+        }
+        let first_norm = named.norm("embeddings", hidden)?;
+        let weights = |names: &[&str], columns: usize, depth: usize| -> Result<Weights> {
+            let (mut numbers, mut bias) = (Vec::new(), Vec::new());
+            for name in names {
+                numbers.extend(named.read(&format!("{name}.weight"), &[columns, depth])?);
+                bias.extend(named.read(&format!("{name}.bias"), &[columns])?);
+            }
+            Ok(Weights::new(precision, &numbers, &bias, depth))
+        };
+        let mut layers = Vec::with_capacity(config.layers);
+        for at in 0..config.layers {
+            let name = |part: &str| format!("encoder.layer.{at}.{part}");
+            let parts = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+            layers.push(Layer {
+                attention: weights(&[&parts[0], &parts[1], &parts[2]], hidden, hidden)?,
+                attention_out: weights(&[&name("attention.output.dense")], hidden, hidden)?,
+                attention_norm: named.norm(&name("attention.output"), hidden)?,
+                inner: weights(&[&name("intermediate.dense")], inner, hidden)?,
+                outer: weights(&[&name("output.dense")], hidden, inner)?,
+                outer_norm: named.norm(&name("output"), hidden)?,
+            });
+        }
+        Ok(Bert { config, isa, tokens, positions, first_norm, layers })
+    }
+
+    /// What the folder said.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A vector of length one for each text, given as its tokens.
+    pub fn vectors(&self, texts: &[&[u32]], scratch: &mut Scratch) -> Result<Vec<Vec<f32>>> {
+        self.look_up(texts, scratch)?;
+        for layer in &self.layers {
+            self.attend(layer, texts, scratch);
+            self.widen(layer, scratch);
+        }
+        let mut first = 0;
+        let mut vectors = Vec::with_capacity(texts.len());
+        for text in texts {
+            let states = &scratch.states[first * self.config.hidden..][..text.len() * self.config.hidden];
+            vectors.push(self.pool(states)?);
+            first += text.len();
+        }
+        Ok(vectors)
+    }
+
+    /// The first states: token and position, normalised.
+    fn look_up(&self, texts: &[&[u32]], scratch: &mut Scratch) -> Result<()> {
+        let Config { hidden, vocabulary, tokens_max, first_position, epsilon, .. } = self.config;
+        let total: usize = texts.iter().map(|text| text.len()).sum();
+        scratch.states.clear();
+        scratch.states.resize(total * hidden, 0.0);
+        let mut states = scratch.states.chunks_exact_mut(hidden);
+        for text in texts {
+            assert!((1..=tokens_max).contains(&text.len()), "the tokenizer cuts, and puts marks around nothing");
+            for (at, id) in text.iter().enumerate() {
+                let row = usize::try_from(*id).ok().filter(|id| *id < vocabulary).ok_or_else(|| {
+                    Error::invalid(format!("token {id} is beyond the model's {vocabulary}: a wrong tokenizer"))
+                })?;
+                let state = states.next().expect("a state a token");
+                self.tokens.add_row(row, &self.positions[(first_position + at) * hidden..][..hidden], state);
+            }
+        }
+        grow(&mut scratch.outer, total * hidden);
+        scratch.outer[..total * hidden].fill(0.0);
+        let Norm { gain, bias } = &self.first_norm;
+        rows::add_normalise(self.isa, &mut scratch.states, &scratch.outer[..total * hidden], gain, bias, epsilon);
+        Ok(())
+    }
+
+    /// A layer's first half: every token looks at the others of its text.
+    fn attend(&self, layer: &Layer, texts: &[&[u32]], scratch: &mut Scratch) {
+        let hidden = self.config.hidden;
+        let cells = scratch.states.len();
+        let Scratch { states, attention, context, outer, scores, keys, values, bytes, scales, zeros, .. } = scratch;
+        grow(attention, cells * 3);
+        grow(context, cells);
+        grow(outer, cells);
+        layer.attention.apply(self.isa, states, &mut attention[..cells * 3], (bytes, scales, zeros));
+        let mut first = 0;
+        for text in texts {
+            let rows = first..first + text.len();
+            let attention = &attention[rows.start * hidden * 3..rows.end * hidden * 3];
+            let context = &mut context[rows.start * hidden..rows.end * hidden];
+            for head in 0..self.config.heads {
+                self.look_around(head, text.len(), attention, context, (&mut *keys, &mut *values, &mut *scores));
+            }
+            first = rows.end;
+        }
+        layer.attention_out.apply(self.isa, &context[..cells], &mut outer[..cells], (bytes, scales, zeros));
+        let Norm { gain, bias } = &layer.attention_norm;
+        rows::add_normalise(self.isa, states, &outer[..cells], gain, bias, self.config.epsilon);
+    }
+
+    /// One head over one text: `softmax(queries x keys) x values`.
+    fn look_around(
+        &self,
+        head: usize,
+        tokens: usize,
+        attention: &[f32],
+        context: &mut [f32],
+        room: (&mut Panels, &mut Panels, &mut Vec<f32>),
+    ) {
+        let (keys, values, scores) = room;
+        let hidden = self.config.hidden;
+        let width = hidden / self.config.heads;
+        let (stride, at) = (hidden * 3, head * width);
+        keys.shape(width, tokens);
+        keys.fill_columns(|token| &attention[token * stride + hidden + at..][..width]);
+        values.shape(tokens, width);
+        values.fill_rows(|token| &attention[token * stride + hidden * 2 + at..][..width]);
+        // Rows of scores end at whole registers; what pads them has no share.
+        let scored = tokens.next_multiple_of(LANES);
+        grow(scores, ROWS_SCORED * scored);
+        let scale = 1.0 / (width as f32).sqrt();
+        let mut sums = [0.0; ROWS_SCORED];
+        for first in (0..tokens).step_by(ROWS_SCORED) {
+            let rows = (tokens - first).min(ROWS_SCORED);
+            let queries = Left { cells: &attention[first * stride + at..], stride, rows };
+            let scores = &mut scores[..rows * scored];
+            multiply(self.isa, queries, keys, &mut Out { cells: scores, stride: scored });
+            scores.chunks_exact_mut(scored).for_each(|row| row[tokens..].fill(f32::NEG_INFINITY));
+            rows::exponentials(self.isa, scores, scored, scale, &mut sums);
+            let shares = Left { cells: scores, stride: scored, rows };
+            let context = &mut context[first * hidden + at..];
+            multiply(self.isa, shares, values, &mut Out { cells: context, stride: hidden });
+            // Dividing the answer is less work than dividing the shares.
+            rows::divide_rows(self.isa, context, hidden, width, &sums[..rows]);
+        }
+    }
+
+    /// A layer's second half: each token by itself, through a wider middle.
+    fn widen(&self, layer: &Layer, scratch: &mut Scratch) {
+        let Config { hidden, inner: wide, epsilon, .. } = self.config;
+        let Scratch { states, inner, outer, bytes, scales, zeros, .. } = scratch;
+        grow(inner, ROWS_INNER * wide);
+        for states in states.chunks_mut(ROWS_INNER * hidden) {
+            let inner = &mut inner[..states.len() / hidden * wide];
+            let outer = &mut outer[..states.len()];
+            layer.inner.apply(self.isa, states, inner, (&mut *bytes, &mut *scales, &mut *zeros));
+            rows::gelu(self.isa, inner);
+            layer.outer.apply(self.isa, inner, outer, (&mut *bytes, &mut *scales, &mut *zeros));
+            let Norm { gain, bias } = &layer.outer_norm;
+            rows::add_normalise(self.isa, states, outer, gain, bias, epsilon);
+        }
+    }
+
+    /// The states of a text become its vector.
+    fn pool(&self, states: &[f32]) -> Result<Vec<f32>> {
+        let mut vector = states[..self.config.hidden].to_vec();
+        if self.config.pooling == Pooling::Mean {
+            rows::add_rows(self.isa, &mut vector, &states[self.config.hidden..]);
+        }
+        let length = vector.iter().map(|cell| cell * cell).sum::<f32>().sqrt();
+        if !length.is_finite() || length == 0.0 {
+            let text = "the model answers with numbers that are no vector; its weights are damaged or of another model";
+            return Err(Error::new(Kind::Corrupt, text));
+        }
+        vector.iter_mut().for_each(|cell| *cell /= length);
+        Ok(vector)
+    }
+}
+
+/// The tensors of a file, whose names may have the model's in front.
+struct Named<'a> {
+    tensors: &'a Tensors,
+    prefix: &'static str,
+    /// Older files call gain and bias of a normalisation so.
+    old_norms: bool,
+}
+
+impl<'a> Named<'a> {
+    fn find(tensors: &'a Tensors) -> Result<Named<'a>> {
+        let has = |prefix: &&str| tensors.has(&format!("{prefix}embeddings.word_embeddings.weight"));
+        let prefix = ["", "bert.", "roberta."].into_iter().find(has);
+        let prefix = prefix.ok_or_else(|| Error::invalid("the weights hold no BERT: there are no word_embeddings"))?;
+        let old_norms = tensors.has(&format!("{prefix}embeddings.LayerNorm.gamma"));
+        Ok(Named { tensors, prefix, old_norms })
+    }
+
+    fn of(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.tensors.read(&self.of(name), shape)
+    }
+
+    fn norm(&self, place: &str, width: usize) -> Result<Norm> {
+        let [gain, bias] = if self.old_norms { ["gamma", "beta"] } else { ["weight", "bias"] };
+        let part = |name: &str| self.read(&format!("{place}.LayerNorm.{name}"), &[width]);
+        Ok(Norm { gain: part(gain)?, bias: part(bias)? })
+    }
+}

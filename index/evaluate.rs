@@ -1,0 +1,291 @@
+//! How good the search is, on judged collections: the same analysis, chunks, vectors and fusion that questions get, with what
+//! each leg is worth alone, and how sure that is.
+
+mod cached;
+pub mod dataset;
+pub mod measure;
+mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use engine::{Embedder, Purpose, Result};
+
+use crate::chunk::{Budget, ChunkKind, Source, TextKind, chunks, input};
+use crate::fuse::learn::Judged;
+use crate::fuse::{DEPTH, QuestionTraits, Weights, fuse};
+use crate::text::{Best, Hit, Passage, TextIndex};
+use crate::vector::{VectorIndex, VectorSettings};
+use cached::CachedEmbedder;
+use dataset::Collection;
+pub use report::{Leg, LegReport, Report, Scores};
+
+/// How an evaluation runs.
+#[derive(Debug, Clone)]
+pub struct EvalSettings {
+    /// How the legs are weighed.
+    pub weights: Weights,
+    /// Tokens of a chunk; what a model reads whole is not cut.
+    pub chunk_tokens: usize,
+    /// Chunks that are looked at when spans are measured.
+    pub span_chunks: usize,
+    /// Where vectors are kept from one run to the next.
+    pub kept: Option<PathBuf>,
+}
+
+impl Default for EvalSettings {
+    fn default() -> Self {
+        Self { weights: Weights::default(), chunk_tokens: 256, span_chunks: 5, kept: None }
+    }
+}
+
+/// What an evaluation is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Documents are cut and put into the full text.
+    Index,
+    /// Chunks become vectors.
+    Embed,
+    /// Questions are asked.
+    Ask,
+}
+
+/// Who hears how far it is: the step, what is done, of how much.
+pub type Told<'a> = &'a (dyn Fn(Step, usize, usize) + Sync);
+
+/// Chunks that a leg is asked for, so that a hundred documents come of them even where documents have many chunks.
+const CHUNKS_ASKED: usize = 1000;
+/// What a document's next chunk adds to its best one, a tenth of a tenth the one after it: the words of a question stand
+/// together in the best chunk, and a little around it. Measured; more loses on documents with one answer.
+const NEXT_CHUNK: f32 = 0.1;
+/// Chunks of a document that count.
+const CHUNKS_COUNTED: usize = 4;
+/// Tokens that a word of a language stands for where no model counts them.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// A chunk of the collection, as it is searched.
+struct Piece {
+    document: u64,
+    start: usize,
+    end: usize,
+    heading: String,
+    text: String,
+    language: Option<String>,
+    kind: TextKind,
+}
+
+/// The collection made searchable.
+struct Indexed {
+    pieces: Vec<Piece>,
+    text: TextIndex,
+    vectors: Option<VectorIndex>,
+    questions: Vec<Vec<f32>>,
+    model: Option<String>,
+    embed_time: Duration,
+    build_time: Duration,
+}
+
+/// Measures a collection. Without an embedder there is the text leg only.
+pub async fn evaluate(
+    collection: &Collection,
+    embedder: Option<&dyn Embedder>,
+    settings: &EvalSettings,
+    told: Told<'_>,
+) -> Result<Report> {
+    let indexed = index(collection, embedder, settings, told).await?;
+    let mut report = Report::new(collection, embedder.map(Embedder::model), indexed.pieces.len());
+    report.build_time = indexed.build_time;
+    for (n, question) in collection.questions.iter().enumerate() {
+        if n % 32 == 0 {
+            told(Step::Ask, n, collection.questions.len());
+        }
+        let asked = ask(&indexed, n, &question.text)?;
+        let fused_at = Instant::now();
+        let (text, vector) = (documents(&indexed, &asked.text, NEXT_CHUNK), documents(&indexed, &asked.vector, 0.0));
+        let fused = fuse(&asked.traits, &text, &vector, DEPTH, &settings.weights);
+        let fuse_time = fused_at.elapsed();
+        let fused: Vec<Hit> = fused.iter().map(|hit| Hit { id: hit.id, score: hit.score }).collect();
+        let times = [asked.text_time, asked.vector_time, asked.text_time + asked.vector_time + fuse_time];
+        if question.spans.is_empty() {
+            report.documents(question, [&text, &vector, &fused], times);
+        } else {
+            let pieces = fuse(&asked.traits, &asked.text, &asked.vector, settings.span_chunks, &settings.weights);
+            let pieces: Vec<Hit> = pieces.iter().map(|hit| Hit { id: hit.id, score: hit.score }).collect();
+            let spans = |hits: &[Hit]| -> Vec<(u64, usize, usize)> {
+                let pieces = hits.iter().take(settings.span_chunks).map(|hit| &indexed.pieces[hit.id as usize]);
+                pieces.map(|piece| (piece.document, piece.start, piece.end)).collect()
+            };
+            let found = [spans(&asked.text), spans(&asked.vector), spans(&pieces)];
+            report.spans(question, found, times);
+        }
+        report.judged.push(Judged { question: asked.traits, text, vector, relevant: question.relevant.clone() });
+    }
+    told(Step::Ask, collection.questions.len(), collection.questions.len());
+    Ok(report)
+}
+
+/// What both legs said of one question, by chunk.
+struct Answered {
+    text: Vec<Hit>,
+    vector: Vec<Hit>,
+    traits: QuestionTraits,
+    text_time: Duration,
+    vector_time: Duration,
+}
+
+fn ask(indexed: &Indexed, n: usize, question: &str) -> Result<Answered> {
+    let began = Instant::now();
+    let found = indexed.text.ask(question, None, CHUNKS_ASKED, None)?;
+    let text_time = began.elapsed();
+    let began = Instant::now();
+    let vector = match &indexed.vectors {
+        Some(index) => index.search(&indexed.questions[n], CHUNKS_ASKED, None),
+        None => Vec::new(),
+    };
+    let each = indexed.embed_time.checked_div(indexed.questions.len().max(1) as u32).unwrap_or_default();
+    let vector_time = began.elapsed() + each;
+    let traits = QuestionTraits::of(&found, indexed.model.as_deref());
+    Ok(Answered { text: found.hits, vector, traits, text_time, vector_time })
+}
+
+/// Chunks become their documents: the best chunk, and a little of the next ones.
+fn documents(indexed: &Indexed, hits: &[Hit], next: f32) -> Vec<Hit> {
+    let mut seen: std::collections::HashMap<u64, (f32, f32, usize)> = std::collections::HashMap::new();
+    for hit in hits {
+        let document = indexed.pieces[hit.id as usize].document;
+        let (score, share, count) = seen.entry(document).or_insert((0.0, 1.0, 0));
+        if *count < CHUNKS_COUNTED {
+            *score += hit.score * *share;
+            *share *= next;
+            *count += 1;
+        }
+    }
+    let mut best = Best::new(DEPTH);
+    seen.into_iter().for_each(|(document, (score, ..))| best.put(document, score));
+    best.sorted()
+}
+
+async fn index(
+    collection: &Collection,
+    embedder: Option<&dyn Embedder>,
+    settings: &EvalSettings,
+    told: Told<'_>,
+) -> Result<Indexed> {
+    let began = Instant::now();
+    let pieces = cut(collection, embedder, settings, told);
+    let text = TextIndex::in_memory()?;
+    for (n, group) in pieces.chunks(1024).enumerate() {
+        let passages: Vec<Passage<'_>> = group
+            .iter()
+            .enumerate()
+            .map(|(at, piece)| Passage {
+                id: (n * 1024 + at) as u64,
+                title: &collection.documents[piece.document as usize].title,
+                heading: &piece.heading,
+                body: &piece.text,
+                language: piece.language.as_deref(),
+                kind: piece.kind,
+            })
+            .collect();
+        text.add(&passages)?;
+    }
+    text.commit()?;
+    let mut indexed = Indexed {
+        pieces,
+        text,
+        vectors: None,
+        questions: Vec::new(),
+        model: embedder.map(|embedder| embedder.model().to_owned()),
+        embed_time: Duration::ZERO,
+        build_time: Duration::ZERO,
+    };
+    if let Some(embedder) = embedder {
+        embed(collection, embedder, settings, told, &mut indexed).await?;
+    }
+    indexed.build_time = began.elapsed();
+    Ok(indexed)
+}
+
+async fn embed(
+    collection: &Collection,
+    embedder: &dyn Embedder,
+    settings: &EvalSettings,
+    told: Told<'_>,
+    indexed: &mut Indexed,
+) -> Result<()> {
+    let mut cached = CachedEmbedder::open(embedder, settings.kept.as_deref())?;
+    let title = |piece: &Piece| collection.documents[piece.document as usize].title.as_str();
+    let texts: Vec<String> =
+        indexed.pieces.iter().map(|piece| input(title(piece), &piece.heading, &piece.text)).collect();
+    let count = texts.len();
+    let vectors = cached.embed(&texts, Purpose::Passage, &|done| told(Step::Embed, done, count)).await?;
+    let mut index = VectorIndex::new(embedder.width(), VectorSettings::default());
+    for (n, vector) in vectors.iter().enumerate() {
+        index.add(n as u64, vector);
+    }
+    index.tend();
+    indexed.vectors = Some(index);
+    let questions: Vec<String> = collection.questions.iter().map(|question| question.text.clone()).collect();
+    indexed.questions = cached.embed(&questions, Purpose::Query, &|_| ()).await?;
+    // What is kept took no time; a question's own time is measured on a few of them, one by one, as questions come.
+    let sample = questions.len().min(16);
+    let began = Instant::now();
+    for question in &questions[..sample] {
+        embedder.embed(&[question], Purpose::Query).await?;
+    }
+    let each = began.elapsed().checked_div(sample.max(1) as u32).unwrap_or_default();
+    indexed.embed_time = each.saturating_mul(u32::try_from(questions.len()).unwrap_or(u32::MAX));
+    Ok(())
+}
+
+fn cut(
+    collection: &Collection,
+    embedder: Option<&dyn Embedder>,
+    settings: &EvalSettings,
+    told: Told<'_>,
+) -> Vec<Piece> {
+    let count = |text: &str| match embedder {
+        Some(embedder) => embedder.tokens(text),
+        None => text.len().div_ceil(BYTES_PER_TOKEN),
+    };
+    // The model's own marks take a few tokens.
+    let whole_max = embedder.map_or(512, Embedder::tokens_max).saturating_sub(4);
+    let mut pieces = Vec::new();
+    for (n, document) in collection.documents.iter().enumerate() {
+        if n % 64 == 0 {
+            told(Step::Index, n, collection.documents.len());
+        }
+        let whole = document.text.len() <= whole_max * BYTES_PER_TOKEN * 2
+            && count(&document.title) + count(&document.text) <= whole_max;
+        let tokens_max = if whole { whole_max + 8 } else { settings.chunk_tokens.min(whole_max) };
+        let source = Source {
+            kind: ChunkKind::of(None, &document.id),
+            path: &document.id,
+            title: &document.title,
+            text: &document.text,
+            language: None,
+        };
+        let found = if whole { Vec::new() } else { chunks(&source, &Budget { tokens_max, overlap_tokens: 0 }, &count) };
+        if found.is_empty() {
+            pieces.push(Piece {
+                document: n as u64,
+                start: 0,
+                end: document.text.len(),
+                heading: String::new(),
+                text: document.text.clone(),
+                language: None,
+                kind: TextKind::Prose,
+            });
+        }
+        pieces.extend(found.into_iter().map(|chunk| Piece {
+            document: n as u64,
+            start: chunk.start,
+            end: chunk.end,
+            heading: chunk.heading,
+            text: chunk.text,
+            language: chunk.language,
+            kind: chunk.kind,
+        }));
+    }
+    pieces
+}

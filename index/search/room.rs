@@ -1,0 +1,230 @@
+//! The search as the rest of the process holds it: opened when somebody first asks, since most commands never do; followed
+//! in the background where a server runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::{Embedder, Error, Kind, Result, Store};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+use super::follow::REST;
+use super::switch::remembered;
+use super::{IndexStatus, Searcher};
+
+/// How long the follower waits after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Chunks that a question has embedded before it is answered; more are left to a server, or to whoever builds the index.
+const EMBEDDED_IN_PASSING_MAX: u64 = 2_000;
+/// How often the vectors are written beside the store while they change.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
+
+/// Where what is derived lies, beside a store's data.
+pub fn dir(data: &Path) -> PathBuf {
+    data.join("index")
+}
+
+/// What opens models.
+#[async_trait]
+pub trait Models: Send + Sync + std::fmt::Debug {
+    /// The model of this name; without a name the one that the settings ask for, or `None` where there is none.
+    /// `remembered` is the full name of the one that was turned to last.
+    async fn open(&self, name: Option<&str>, remembered: Option<&str>) -> Result<Option<Arc<dyn Embedder>>>;
+}
+
+/// Opens no model: full text only.
+#[derive(Debug)]
+pub struct NoModels;
+
+#[async_trait]
+impl Models for NoModels {
+    async fn open(&self, name: Option<&str>, _: Option<&str>) -> Result<Option<Arc<dyn Embedder>>> {
+        match name {
+            Some(name) => Err(Error::new(Kind::NotFound, format!("there is no model {name}"))),
+            None => Ok(None),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Furniture {
+    store: Arc<Store>,
+    models: Arc<dyn Models>,
+    dir: PathBuf,
+}
+
+/// Who keeps the index up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Keeping {
+    /// Whoever asks: a command over a store that no server follows.
+    #[default]
+    WhoeverAsks,
+    /// Tasks of this process.
+    Followed,
+    /// Nobody but who builds it.
+    Nobody,
+}
+
+/// The search of a process.
+#[derive(Debug, Default)]
+pub struct SearchRoom {
+    furniture: RwLock<Option<Furniture>>,
+    searcher: OnceCell<Arc<Searcher>>,
+    keeping: RwLock<Keeping>,
+    /// The tasks that follow.
+    followers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SearchRoom {
+    /// A room without a store; SQL's functions already know it.
+    pub fn new() -> Arc<SearchRoom> {
+        Arc::default()
+    }
+
+    /// Gives it the store.
+    pub fn furnish(&self, store: Arc<Store>, models: Arc<dyn Models>) {
+        let dir = dir(&store.settings().data);
+        *self.furniture.write() = Some(Furniture { store, models, dir });
+    }
+
+    fn furniture(&self) -> Result<Furniture> {
+        let missing = || Error::new(Kind::Unavailable, "the search is not ready");
+        self.furniture.read().clone().ok_or_else(missing)
+    }
+
+    /// The index, opened by whoever asks first.
+    pub async fn searcher(&self) -> Result<Arc<Searcher>> {
+        let open = || async {
+            let Furniture { store, models, dir } = self.furniture()?;
+            let last = remembered(&dir);
+            let embedder = match models.open(None, last.as_deref()).await {
+                Ok(embedder) => embedder,
+                Err(error) => {
+                    tracing::error!(%error, "the model cannot be used: full text only");
+                    None
+                }
+            };
+            if embedder.is_none() {
+                tracing::warn!("there is no model: searches find by words only; `stellwerk model pull` fetches one");
+            }
+            Searcher::open(store, embedder, &dir).await
+        };
+        self.searcher.get_or_try_init(open).await.cloned()
+    }
+
+    /// The index as somebody asks it: where no task follows the sources, what was written is made findable by its words first,
+    /// and by its meaning where that takes no while.
+    pub async fn ready(&self) -> Result<Arc<Searcher>> {
+        let searcher = self.searcher().await?;
+        if *self.keeping.read() == Keeping::WhoeverAsks {
+            while searcher.follow_some().await? {}
+            let missing = searcher.status().active.map_or(0, |active| active.missing);
+            if missing <= EMBEDDED_IN_PASSING_MAX {
+                while searcher.embed_some().await? {}
+            }
+        }
+        Ok(searcher)
+    }
+
+    /// Leaves the index as it is until somebody builds it.
+    pub fn leave(&self) {
+        *self.keeping.write() = Keeping::Nobody;
+    }
+
+    /// The index, if somebody opened it.
+    pub fn opened(&self) -> Option<Arc<Searcher>> {
+        self.searcher.get().cloned()
+    }
+
+    /// Makes a model ready beside the one in use and turns to it; without a name brings the index up to date.
+    pub async fn build(&self, model: Option<&str>, tell: &mut (dyn FnMut(&IndexStatus) + Send)) -> Result<IndexStatus> {
+        let searcher = self.searcher().await?;
+        match model {
+            None => searcher.sync_watched(tell).await?,
+            Some(name) => {
+                let embedder = self.furniture()?.models.open(Some(name), None).await?;
+                let embedder =
+                    embedder.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no model {name}")))?;
+                searcher.switch(embedder, tell).await?;
+            }
+        }
+        searcher.save()?;
+        Ok(searcher.status())
+    }
+
+    /// Keeps the index up to date until the room is gone: words in one task, vectors in another, so that a model that is slow
+    /// keeps no text from being found.
+    pub fn follow(self: &Arc<Self>) {
+        *self.keeping.write() = Keeping::Followed;
+        let spawn = |leg| tokio::spawn(follow(Arc::downgrade(self), leg));
+        self.followers.lock().extend([spawn(Leg::Words), spawn(Leg::Vectors)]);
+    }
+
+    /// Writes what the next start can use, and lets go of the store.
+    pub async fn close(&self) -> Result<()> {
+        *self.furniture.write() = None;
+        // What they were at is taken up again by the next start; what they write now would outlive the last flush.
+        let followers = std::mem::take(&mut *self.followers.lock());
+        for follower in followers {
+            follower.abort();
+            let _ = follower.await;
+        }
+        self.opened().map_or(Ok(()), |searcher| searcher.save())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leg {
+    Words,
+    Vectors,
+}
+
+async fn follow(room: Weak<SearchRoom>, leg: Leg) {
+    let mut saved = std::time::Instant::now();
+    let mut worked = false;
+    loop {
+        let pause = {
+            let Some(room) = room.upgrade() else { return };
+            if room.furniture.read().is_none() {
+                return;
+            }
+            let step = async {
+                let searcher = room.searcher().await?;
+                let more = match leg {
+                    Leg::Words => searcher.follow_some().await,
+                    Leg::Vectors => searcher.embed_some().await,
+                };
+                searcher.tell_failure(leg == Leg::Words, more.as_ref().err());
+                if leg == Leg::Vectors && worked && saved.elapsed() > SAVE_EVERY {
+                    (saved, worked) = (std::time::Instant::now(), false);
+                    searcher.save()?;
+                }
+                more
+            };
+            match step.await {
+                Ok(true) => {
+                    worked = true;
+                    Duration::ZERO
+                }
+                Ok(false) => REST,
+                // The process is stopping.
+                Err(_) if room.furniture.read().is_none() => return,
+                Err(error) => {
+                    tracing::warn!(%error, ?leg, "the index does not follow its sources; it is tried again");
+                    let wanted = match error.kind() {
+                        Kind::Overloaded { retry_after } => retry_after,
+                        _ => AFTER_FAILURE,
+                    };
+                    wanted.min(AFTER_FAILURE)
+                }
+            }
+        };
+        match pause.is_zero() {
+            true => tokio::task::yield_now().await,
+            false => tokio::time::sleep(pause).await,
+        }
+    }
+}

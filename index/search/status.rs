@@ -1,0 +1,133 @@
+//! How far the index is: what it covers, what waits, which models have their vectors.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::Searcher;
+use super::space::Space;
+use crate::material::MATERIAL;
+
+/// Figures of the work.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    newest: AtomicI64,
+    waiting: AtomicU64,
+    postponed: AtomicBool,
+    failed: parking_lot::Mutex<Option<String>>,
+}
+
+impl Progress {
+    pub(super) fn seen(&self, newest: i64) {
+        self.newest.fetch_max(newest, Ordering::Relaxed);
+    }
+
+    pub(super) fn waiting_texts(&self, waiting: usize, postponed: bool) {
+        self.waiting.store(waiting as u64, Ordering::Relaxed);
+        self.postponed.store(postponed, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, error: Option<String>) {
+        *self.failed.lock() = error;
+    }
+
+    /// The newest `_seq` of the sources that was seen.
+    pub(super) fn covered(&self) -> u64 {
+        u64::try_from(self.newest.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    pub(super) fn behind(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || self.postponed.load(Ordering::Relaxed)
+    }
+}
+
+/// One source of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: String,
+    /// Texts of it that are searchable.
+    pub documents: u64,
+    /// Their chunks.
+    pub chunks: u64,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceStatus {
+    /// Its name.
+    pub model: String,
+    /// Chunks with a vector.
+    pub embedded: u64,
+    /// Chunks without one.
+    pub missing: u64,
+}
+
+/// How far the index is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexStatus {
+    /// The newest `_seq` among the sources' rows that were seen: what was written up to it is searchable, unless it waits.
+    pub covered_seq: u64,
+    /// Texts that wait to be cut.
+    pub waiting_documents: u64,
+    /// Whether a source changed and was not looked at yet.
+    pub behind: bool,
+    /// Texts that are searchable.
+    pub documents: u64,
+    /// Their chunks.
+    pub chunks: u64,
+    /// Different inputs among them.
+    pub inputs: u64,
+    /// Inputs that the models named here read since the start.
+    pub embedded_inputs: u64,
+    /// Bytes of the chunks' texts beside the memory, those that nobody reads any more among them.
+    pub text_bytes: u64,
+    /// Bytes of them that nobody reads any more.
+    pub garbage_bytes: u64,
+    /// The sources.
+    pub sources: Vec<SourceStatus>,
+    /// The model that questions use; none means full text only.
+    pub active: Option<SpaceStatus>,
+    /// The model that is being made ready.
+    pub next: Option<SpaceStatus>,
+    /// Why the last attempt to follow the sources failed, if it did.
+    pub failed: Option<String>,
+}
+
+impl Searcher {
+    /// How far the index is.
+    pub fn status(&self) -> IndexStatus {
+        let of = |space: &Space| SpaceStatus {
+            model: space.model().to_owned(),
+            embedded: space.len(),
+            missing: space.missing(&self.shelf).len(),
+        };
+        let active = self.active.read().as_deref().map(of);
+        let next = self.next.read().as_deref().map(of);
+        let (text_bytes, garbage_bytes) = self.passages.size();
+        let shelf = self.shelf.read();
+        let source = |source: &crate::material::MaterialSource| {
+            let mine = || shelf.documents().filter(|held| held.about.material == source.name);
+            SourceStatus {
+                name: source.name.to_owned(),
+                documents: mine().count() as u64,
+                chunks: mine().map(|held| held.slots.len() as u64).sum(),
+            }
+        };
+        IndexStatus {
+            covered_seq: self.progress.covered(),
+            waiting_documents: self.progress.waiting.load(Ordering::Relaxed),
+            behind: self.progress.behind(),
+            documents: shelf.documents().count() as u64,
+            chunks: shelf.live().len(),
+            inputs: shelf.hashes().count() as u64,
+            embedded_inputs: self.spaces().iter().map(|space| space.read_inputs()).sum(),
+            text_bytes,
+            garbage_bytes,
+            sources: MATERIAL.iter().map(source).collect(),
+            active,
+            next,
+            failed: self.progress.failed.lock().clone(),
+        }
+    }
+}

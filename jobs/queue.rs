@@ -1,0 +1,343 @@
+//! The durable queue: jobs are ready, run under a lease that is fenced by their attempt, and end as done or dead. What is
+//! due is a column; nothing depends on what a process remembers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::state::{Row, Transaction};
+use engine::{Column, Error, Kind, Result, State as Database, StateTable, Type, Value};
+use sha2::{Digest, Sha256};
+
+/// How long a running job belongs to its process without a sign of life.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// Attempts before a job is dead.
+pub const ATTEMPTS_MAX: i64 = 12;
+/// The longest wait between two attempts.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(3600);
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Ended jobs are kept this long; so long is a job of the same name none.
+pub const KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+macro_rules! job_columns {
+    ($($more:expr),* $(,)?) => {
+        &[
+            Column::new("id", Type::Text, "Its id; later jobs have greater ones.").required(),
+            Column::new("queue", Type::Text, "Its queue.").required(),
+            Column::new("kind", Type::Text, "The action.").required(),
+            Column::new("arguments", Type::Json, "What the action gets.").required(),
+            Column::new("dedupe", Type::Text, "Names the job once and for all: a second job of this name is none.").required(),
+            Column::new("cause", Type::Text, "What it follows from: `rule NAME at TICK`."),
+            Column::new("attempt", Type::Int, "Times it was begun.").required(),
+            Column::new("error", Type::Text, "Why the last attempt failed."),
+            Column::new("created_at", Type::Time, "When it was made.").required(),
+            $($more),*
+        ]
+    };
+}
+
+/// Jobs that have not ended.
+pub static JOB: StateTable = StateTable {
+    name: "job",
+    doc: "Jobs that wait, run, or are dead until somebody retries them. Seen by the platform only.",
+    columns: job_columns![
+        Column::new("state", Type::Text, "`ready`, `running` or `dead`.").required(),
+        Column::new("priority", Type::Int, "Lower ones run first.").required(),
+        Column::new("run_at", Type::Time, "It does not run before.").required(),
+        Column::new("attempts_max", Type::Int, "Attempts before it is dead.").required(),
+        Column::new("lease_until", Type::Time, "While it runs: when another process may take it."),
+        Column::new("owner", Type::Text, "While it runs: the process."),
+    ],
+    hidden: &[],
+    tenant: None,
+};
+
+/// Jobs that have ended.
+pub static JOB_DONE: StateTable = StateTable {
+    name: "job_done",
+    doc: "Jobs that are done or were cancelled. Seen by the platform only.",
+    columns: job_columns![
+        Column::new("state", Type::Text, "`done` or `cancelled`.").required(),
+        Column::new("ended_at", Type::Time, "When it ended.").required(),
+    ],
+    hidden: &[],
+    tenant: None,
+};
+
+/// Effects on the world.
+pub static EFFECT: StateTable = StateTable {
+    name: "effect",
+    doc: "Effects on the world: intended before the call, done after it, unknown where a process ended in between. Seen by the platform only.",
+    columns: &[
+        Column::new("dedupe", Type::Text, "The job's name; sent as the key that tells calls apart.").required(),
+        Column::new("job", Type::Text, "The job.").required(),
+        Column::new("attempt", Type::Int, "Which attempt of it.").required(),
+        Column::new("target", Type::Text, "Whom it reached: a host or a channel, never a secret.").required(),
+        Column::new("state", Type::Text, "`intent`, `done` or `unknown`.").required(),
+        Column::new("response", Type::Text, "What was answered, shortened."),
+        Column::new("at", Type::Time, "When this was written.").required(),
+    ],
+    hidden: &[],
+    tenant: None,
+};
+
+/// A job to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// Its id.
+    pub id: String,
+    /// The action.
+    pub kind: String,
+    /// What the action gets.
+    pub arguments: serde_json::Value,
+    /// Its name once and for all.
+    pub dedupe: String,
+    /// What it follows from.
+    pub cause: String,
+    /// It does not run before.
+    pub run_us: i64,
+    /// When it was made.
+    pub created_us: i64,
+}
+
+/// A job that this process runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// Its id.
+    pub id: String,
+    /// The action.
+    pub kind: String,
+    /// What the action gets.
+    pub arguments: serde_json::Value,
+    /// Its name once and for all.
+    pub dedupe: String,
+    /// Which attempt this is, from one.
+    pub attempt: i64,
+    /// Attempts before it is dead.
+    pub attempts_max: i64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// It is done.
+    Done {
+        /// Whom it reached.
+        target: String,
+        /// What was answered, shortened.
+        response: String,
+    },
+    /// It failed and may be tried again.
+    Failed {
+        /// Why.
+        error: String,
+        /// When the other side wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// Trying again would not help.
+    Refused {
+        /// Why.
+        error: String,
+    },
+}
+
+/// Adds a job, unless one of its name is there or was.
+pub async fn insert(open: &mut Transaction, job: &NewJob) -> Result<bool> {
+    let values = [
+        job.id.as_str().into(),
+        "default".into(),
+        job.kind.as_str().into(),
+        job.arguments.to_string().into(),
+        Value::Int(100),
+        Value::Time(job.run_us),
+        Value::Int(ATTEMPTS_MAX),
+        job.dedupe.as_str().into(),
+        job.cause.as_str().into(),
+        Value::Time(job.created_us),
+    ];
+    let sql = "INSERT INTO job (id, queue, kind, arguments, state, priority, run_at, attempt, attempts_max, dedupe, cause, created_at) \
+               SELECT $1, $2, $3, $4, 'ready', $5, $6, 0, $7, $8, $9, $10 \
+               WHERE NOT EXISTS (SELECT 1 FROM job_done WHERE dedupe = $8) ON CONFLICT (dedupe) DO NOTHING";
+    Ok(open.execute(sql, &values).await? == 1)
+}
+
+/// The queue, over the state database.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    state: Arc<Database>,
+    /// This process, as long as it runs.
+    owner: String,
+}
+
+impl Queue {
+    /// The queue in `state`, for the process `owner`: a random name, never that of a host.
+    pub fn new(state: Arc<Database>, owner: &str) -> Self {
+        Queue { state, owner: owner.to_owned() }
+    }
+
+    /// Takes up to `count` jobs whose time has come, and writes down that their effects are intended: one commit for both.
+    pub async fn claim(&self, count: i64, now_us: i64) -> Result<Vec<Claimed>> {
+        let mut open = self.state.transaction().await?;
+        let until = now_us + i64::try_from(LEASE.as_micros()).expect("seconds fit");
+        let values = [Value::Time(now_us), Value::Int(count), Value::Time(until), self.owner.as_str().into()];
+        let sql = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $3, owner = $4 \
+                   WHERE state = 'ready' AND id IN (SELECT id FROM job WHERE state = 'ready' AND run_at <= $1 \
+                   ORDER BY priority, run_at, id LIMIT $2) \
+                   RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
+        let rows = open.fetch(sql, &values).await?;
+        let mut claimed = rows.iter().map(Claimed::of).collect::<Result<Vec<_>>>()?;
+        claimed.sort_by(|a, b| a.id.cmp(&b.id));
+        for job in &claimed {
+            let values = [
+                job.dedupe.as_str().into(),
+                job.id.as_str().into(),
+                Value::Int(job.attempt),
+                job.kind.as_str().into(),
+                Value::Time(now_us),
+            ];
+            let sql = "INSERT INTO effect (dedupe, job, attempt, target, state, at) VALUES ($1, $2, $3, $4, 'intent', $5) \
+                       ON CONFLICT (dedupe) DO UPDATE SET attempt = excluded.attempt, at = excluded.at \
+                       WHERE effect.state <> 'done'";
+            open.execute(sql, &values).await?;
+        }
+        open.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Writes how attempts ended, all in one commit. One that lost its lease in between is left out: its result counts no
+    /// more. Answers how many were written.
+    pub async fn end(&self, ended: &[(Claimed, Ended)], now_us: i64) -> Result<usize> {
+        let mut open = self.state.transaction().await?;
+        let mut written = 0;
+        for (job, outcome) in ended {
+            written += usize::from(self.end_one(&mut open, job, outcome, now_us).await?);
+        }
+        open.commit().await?;
+        Ok(written)
+    }
+
+    async fn end_one(&self, open: &mut Transaction, job: &Claimed, outcome: &Ended, now_us: i64) -> Result<bool> {
+        let mine = |more: Vec<Value>| [vec![job.id.as_str().into(), Value::Int(job.attempt)], more].concat();
+        match outcome {
+            Ended::Done { target, response } => {
+                let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, created_at, ended_at) \
+                             SELECT id, queue, kind, arguments, 'done', attempt, dedupe, cause, created_at, $3 \
+                             FROM job WHERE id = $1 AND attempt = $2 AND state = 'running'";
+                if open.execute(moved, &mine(vec![Value::Time(now_us)])).await? == 0 {
+                    return Ok(false);
+                }
+                open.execute("DELETE FROM job WHERE id = $1", &[job.id.as_str().into()]).await?;
+                let values =
+                    [job.dedupe.as_str().into(), target.as_str().into(), response.as_str().into(), Value::Time(now_us)];
+                let done = "UPDATE effect SET state = 'done', target = $2, response = $3, at = $4 WHERE dedupe = $1";
+                open.execute(done, &values).await?;
+                Ok(true)
+            }
+            Ended::Failed { error, retry_after } if job.attempt < job.attempts_max => {
+                let wait = retry_after.unwrap_or_else(|| backoff(&job.id, job.attempt));
+                let at = now_us.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
+                let sql = "UPDATE job SET state = 'ready', run_at = $3, error = $4, lease_until = NULL, owner = NULL \
+                           WHERE id = $1 AND attempt = $2 AND state = 'running'";
+                Ok(open.execute(sql, &mine(vec![Value::Time(at), error.as_str().into()])).await? == 1)
+            }
+            Ended::Failed { error, .. } | Ended::Refused { error } => {
+                let sql = "UPDATE job SET state = 'dead', error = $3, lease_until = NULL, owner = NULL \
+                           WHERE id = $1 AND attempt = $2 AND state = 'running'";
+                Ok(open.execute(sql, &mine(vec![error.as_str().into()])).await? == 1)
+            }
+        }
+    }
+
+    /// A sign of life for the jobs that this process runs.
+    pub async fn beat(&self, now_us: i64) -> Result<()> {
+        let until = now_us + i64::try_from(LEASE.as_micros()).expect("seconds fit");
+        let sql = "UPDATE job SET lease_until = $2 WHERE owner = $1 AND state = 'running'";
+        self.state.execute(sql, &[self.owner.as_str().into(), Value::Time(until)]).await.map(|_| ())
+    }
+
+    /// Makes jobs ready again whose process gave no sign of life; with `all`, those of every other process: after a start
+    /// over a database that belongs to this process alone. An attempt that was begun counts, and what it did is unknown.
+    pub async fn reclaim(&self, now_us: i64, all: bool) -> Result<u64> {
+        let mut open = self.state.transaction().await?;
+        let values = [self.owner.as_str().into(), Value::Time(now_us), Value::Bool(all)];
+        let lost = "SELECT id FROM job WHERE state = 'running' AND owner <> $1 AND (lease_until < $2 OR $3)";
+        let ids: Vec<String> =
+            open.fetch(lost, &values).await?.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
+        for id in &ids {
+            let unknown = "UPDATE effect SET state = 'unknown', at = $2 WHERE job = $1 AND state = 'intent'";
+            open.execute(unknown, &[id.as_str().into(), Value::Time(now_us)]).await?;
+            let sql = "UPDATE job SET state = CASE WHEN attempt >= attempts_max THEN 'dead' ELSE 'ready' END, owner = NULL, \
+                       lease_until = NULL, run_at = $2, error = 'its process ended while it ran' \
+                       WHERE id = $1 AND state = 'running'";
+            open.execute(sql, &[id.as_str().into(), Value::Time(now_us)]).await?;
+        }
+        open.commit().await?;
+        Ok(ids.len() as u64)
+    }
+
+    /// Makes dead jobs ready again, under their old names: one, or all. Answers how many.
+    pub async fn retry(&self, id: Option<&str>, now_us: i64) -> Result<u64> {
+        let sql =
+            "UPDATE job SET state = 'ready', attempt = 0, run_at = $2 WHERE state = 'dead' AND ($1 = '' OR id = $1)";
+        let retried = self.state.execute(sql, &[id.unwrap_or_default().into(), Value::Time(now_us)]).await?;
+        match id {
+            Some(id) if retried == 0 => Err(Error::new(Kind::NotFound, format!("there is no dead job {id}"))),
+            _ => Ok(retried),
+        }
+    }
+
+    /// Ends a job that does not run. `NotFound` where there is none.
+    pub async fn cancel(&self, id: &str, now_us: i64) -> Result<()> {
+        let mut open = self.state.transaction().await?;
+        let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, error, created_at, ended_at) \
+                     SELECT id, queue, kind, arguments, 'cancelled', attempt, dedupe, cause, error, created_at, $2 \
+                     FROM job WHERE id = $1 AND state <> 'running'";
+        if open.execute(moved, &[id.into(), Value::Time(now_us)]).await? == 0 {
+            return Err(Error::new(Kind::NotFound, format!("there is no job {id} that waits or is dead")));
+        }
+        open.execute("DELETE FROM job WHERE id = $1", &[id.into()]).await?;
+        open.commit().await
+    }
+
+    /// When the next ready job is due.
+    pub async fn next_due(&self) -> Result<Option<i64>> {
+        let rows = self.state.fetch("SELECT min(run_at) AS due FROM job WHERE state = 'ready'", &[]).await?;
+        rows.first().map_or(Ok(None), |row| row.get("due"))
+    }
+
+    /// Forgets jobs that ended long ago, with their effects.
+    pub async fn prune(&self, now_us: i64) -> Result<()> {
+        let old = [Value::Time(now_us - i64::try_from(KEPT.as_micros()).expect("days fit"))];
+        let effects = "DELETE FROM effect WHERE state = 'done' AND at < $1";
+        self.state.execute(effects, &old).await?;
+        self.state.execute("DELETE FROM job_done WHERE ended_at < $1", &old).await.map(|_| ())
+    }
+}
+
+impl Claimed {
+    fn of(row: &Row) -> Result<Self> {
+        let arguments: String = row.get("arguments")?;
+        let arguments = serde_json::from_str(&arguments)
+            .map_err(|e| Error::new(Kind::Corrupt, format!("a job's arguments are no JSON: {e}")))?;
+        Ok(Claimed {
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            arguments,
+            dedupe: row.get("dedupe")?,
+            attempt: row.get("attempt")?,
+            attempts_max: row.get("attempts_max")?,
+        })
+    }
+}
+
+/// Doubling up to [`BACKOFF_MAX`], anywhere between nothing and that, the same for the same attempt of the same job.
+pub fn backoff(job: &str, attempt: i64) -> Duration {
+    let factor = 1_u32.checked_shl(u32::try_from(attempt - 1).unwrap_or(0)).unwrap_or(u32::MAX);
+    let most = BACKOFF_MIN.saturating_mul(factor).min(BACKOFF_MAX);
+    let hash = Sha256::digest(format!("{job}/{attempt}").as_bytes());
+    let dice = u64::from_be_bytes(hash[..8].try_into().expect("eight bytes"));
+    let most_us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(most_us / 10 + dice % (most_us - most_us / 10))
+}
+
+#[cfg(test)]
+mod tests;

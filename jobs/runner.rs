@@ -1,0 +1,359 @@
+//! Runs rules whose tick has come, and jobs whose time has come. It remembers nothing that the database does not: a second
+//! runner over the same database does what the first one leaves.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::{Clock, Error, Result, Scope, Store};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::actions::Outside;
+use crate::book::{After, Book, Entry, Run};
+use crate::evaluate::{At, evaluate};
+use crate::preview::{Wish, wishes};
+use crate::queue::{Claimed, Ended, NewJob, Queue};
+use crate::rows::{Difference, Transition, difference};
+use crate::rule::{Found, Rule};
+
+/// Jobs that are taken up together; their claims share a commit, and so do their ends.
+const BATCH: i64 = 64;
+/// Jobs of a batch that run at the same time.
+const AT_ONCE: usize = 16;
+/// It looks at least this often, for what other processes wrote.
+const LOOK_EVERY: Duration = Duration::from_millis(1_000);
+/// The shortest pause between two looks.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// How often a sign of life is given.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// How often old jobs are forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Missed ticks that are looked at after a long sleep.
+const MISSED_MAX: usize = 10_000;
+
+/// Runs rules and jobs.
+#[derive(Debug)]
+pub struct Runner {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    book: Book,
+    queue: Queue,
+    outside: Arc<dyn Outside>,
+    scope: Scope,
+    wake: Notify,
+    /// Rules that run when tables have new rows.
+    follows: Mutex<Vec<Follow>>,
+}
+
+/// A rule that runs when one of its tables has new rows.
+#[derive(Debug)]
+struct Follow {
+    rule: String,
+    tables: Vec<String>,
+    /// What the tables looked like at the last look; rows in memory and commits, which every append changes.
+    seen: Vec<(u64, usize)>,
+}
+
+impl Runner {
+    /// A runner over a store; `owner` names this process among others, `outside` does what jobs ask for.
+    pub fn new(store: Arc<Store>, owner: &str, outside: Arc<dyn Outside>) -> Self {
+        let clock = Arc::clone(store.clock());
+        let (book, queue) = (Book::new(Arc::clone(store.state())), Queue::new(Arc::clone(store.state()), owner));
+        Runner {
+            store,
+            clock,
+            book,
+            queue,
+            outside,
+            scope: Scope::platform("rules"),
+            wake: Notify::new(),
+            follows: Mutex::default(),
+        }
+    }
+
+    /// What is remembered.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Looks at what is due now, without waiting for its time to look.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Takes over the rules of a folder. A file with a fault is left out, and named in the answer; its rule does not run.
+    pub async fn load(&self, found: Vec<Found>) -> Result<Vec<String>> {
+        let (mut rules, mut refused) = (Vec::new(), Vec::new());
+        for file in found {
+            let faults = match file.rule {
+                Ok(rule) => match crate::check::check(&self.store, &self.scope, &rule).await {
+                    faults if faults.is_empty() => {
+                        rules.push(rule);
+                        continue;
+                    }
+                    faults => faults,
+                },
+                Err(faults) => faults,
+            };
+            let place = file.path.display();
+            refused.extend(faults.iter().map(|fault| format!("{place}:{}: {}", fault.line, fault.what)));
+        }
+        self.book.load(&rules, self.clock.now_us()).await?;
+        let follow =
+            |rule: &Rule| Follow { rule: rule.name.clone(), tables: rule.header.timing.on.clone(), seen: Vec::new() };
+        let follows = rules.iter().filter(|rule| !rule.header.timing.on.is_empty()).map(follow).collect();
+        *self.follows.lock().unwrap_or_else(PoisonError::into_inner) = follows;
+        Ok(refused)
+    }
+
+    /// Rules whose tables have rows that were not there at the last look; at the first look, those that have any.
+    fn stirred(&self) -> Vec<String> {
+        let status = self.store.status().tables;
+        let look = |name: &String| {
+            let table = status.iter().find(|table| table.table == name);
+            table.map_or((0, 0), |table| (table.commits, table.tail_rows))
+        };
+        let mut follows = self.follows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stirred = Vec::new();
+        for follow in follows.iter_mut() {
+            let seen: Vec<_> = follow.tables.iter().map(look).collect();
+            if follow.seen != seen {
+                follow.seen = seen;
+                stirred.push(follow.rule.clone());
+            }
+        }
+        stirred
+    }
+
+    /// Runs until it is dropped: what is due, then a pause until the next thing is. `alone` says that no other process uses
+    /// the database: then whatever ran before is taken up at once.
+    pub async fn run(&self, alone: bool) {
+        let (mut beat, mut prune) = (tokio::time::interval(BEAT_EVERY), tokio::time::interval(PRUNE_EVERY));
+        // Whatever another process left is looked at once more.
+        if let Err(error) = self.queue.reclaim(self.clock.now_us(), alone).await {
+            tracing::warn!(%error, "jobs of ended processes were not taken up");
+        }
+        loop {
+            let pause = match self.once().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(%error, "rules and jobs stood still for a moment");
+                    LOOK_EVERY
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.wake.notified() => {}
+                _ = beat.tick() => {
+                    let now = self.clock.now_us();
+                    let signs = async { self.queue.beat(now).await?; self.queue.reclaim(now, false).await };
+                    if let Err(error) = signs.await { tracing::warn!(%error, "no sign of life was given for running jobs"); }
+                }
+                _ = prune.tick() => {
+                    if let Err(error) = self.queue.prune(self.clock.now_us()).await {
+                        tracing::warn!(%error, "old jobs were not forgotten");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what is due, and says how long nothing will be.
+    async fn once(&self) -> Result<Duration> {
+        for rule in self.stirred() {
+            self.book.touch(&rule, self.clock.now_us()).await?;
+        }
+        for entry in self.book.due(self.clock.now_us()).await? {
+            self.run_due(&entry).await?;
+        }
+        while self.work().await? > 0 {}
+        let next = [self.book.next_tick().await?, self.queue.next_due().await?];
+        let now = self.clock.now_us();
+        let wait = next.into_iter().flatten().min().map(|at| u64::try_from(at - now).unwrap_or(0));
+        let wait = wait.map_or(LOOK_EVERY, Duration::from_micros);
+        Ok(wait.clamp(PAUSE_MIN, LOOK_EVERY))
+    }
+
+    /// Runs the ticks of a rule that have come and are to be run.
+    async fn run_due(&self, entry: &Entry) -> Result<()> {
+        let rule = match entry.rule() {
+            Ok(rule) => rule,
+            Err(faults) => {
+                let what = faults.first().map_or("", |fault| fault.what.as_str());
+                return Err(Error::invalid(format!("the rule {} cannot be read any more: {what}", entry.name)));
+            }
+        };
+        let now = self.clock.now_us();
+        let mut missed = Vec::new();
+        let mut tick = entry.next_us;
+        while let Some(at) = tick.filter(|at| *at <= now && missed.len() < MISSED_MAX) {
+            missed.push(at);
+            tick = rule.header.timing.next(&rule.name, at);
+        }
+        // A tick that has just come is no missed one.
+        let ticks = match missed.as_slice() {
+            [one] => vec![*one],
+            several => rule.header.catchup.of(several, now),
+        };
+        let mut entry = entry.clone();
+        for tick in ticks {
+            let run = self.run_rule(&entry, &rule, tick).await?;
+            if run.status == "held" {
+                return Ok(());
+            }
+            entry = self.book.entry(&rule.name).await?.unwrap_or(entry);
+        }
+        Ok(())
+    }
+
+    /// Runs a rule at a tick: evaluates it, compares, and writes the difference, the jobs and the run in one transaction.
+    pub async fn run_rule(&self, entry: &Entry, rule: &Rule, tick: i64) -> Result<Run> {
+        let began_us = self.clock.now_us();
+        let mut run = Run {
+            rule: rule.name.clone(),
+            tick,
+            version: rule.version.clone(),
+            status: "done",
+            query_id: None,
+            rows: 0,
+            counts: [0; 3],
+            result: Vec::new(),
+            error: None,
+            began_us,
+            ended_us: began_us,
+        };
+        let mut after = After {
+            next_us: rule.header.timing.next(&rule.name, tick.max(began_us)),
+            held: None,
+            rate_us: entry.rate_us,
+        };
+        let (mut found, mut jobs) = (Difference::default(), Vec::new());
+        match evaluate(&self.store, &self.scope, rule, tick, At::Now).await {
+            // Absence of data is no good news: nothing is resolved because a question failed.
+            Err(error) => (run.status, run.error) = ("error", Some(error.to_string())),
+            Ok(evaluated) => {
+                run.query_id = Some(evaluated.query_id);
+                run.rows = evaluated.rows.len();
+                run.result = evaluated.rows.iter().take(20).map(|row| row.data.clone()).collect();
+                let tracked = self.book.tracked(&rule.name).await?;
+                let first = !self.book.ran(&rule.name).await?;
+                match difference(&rule.header, &tracked, evaluated.rows, tick, first, entry.released) {
+                    Ok(difference) => {
+                        jobs = self.jobs(rule, &difference, tick, &mut after);
+                        run.counts = counts(&difference);
+                        found = difference;
+                    }
+                    Err(stop @ crate::rows::Stop::Held { .. }) => {
+                        (run.status, run.error) = ("held", Some(stop.to_string()));
+                        after.held = run.error.clone();
+                    }
+                    Err(stop) => (run.status, run.error) = ("error", Some(stop.to_string())),
+                }
+            }
+        }
+        run.ended_us = self.clock.now_us();
+        if self.book.commit(&run, &found, &jobs, &after).await? && !jobs.is_empty() {
+            self.wake();
+        }
+        if let Some(error) = &run.error {
+            tracing::warn!(rule = rule.name, status = run.status, error, "a rule changed nothing");
+        }
+        Ok(run)
+    }
+
+    /// The jobs of a difference, no faster than the rule's rate.
+    fn jobs(&self, rule: &Rule, difference: &Difference, tick: i64, after: &mut After) -> Vec<NewJob> {
+        let now = self.clock.now_us();
+        let mut jobs = Vec::new();
+        for moved in &difference.moves {
+            for wish in wishes(rule, moved) {
+                let run_us = match rule.header.rate {
+                    Some(rate) => {
+                        let per = i64::try_from(rate.per.as_micros()).unwrap_or(i64::MAX);
+                        let each = per / i64::from(rate.count);
+                        let next = after.rate_us.unwrap_or(now).max(now);
+                        after.rate_us = Some(next + each);
+                        now.max(next - (per - each))
+                    }
+                    None => now,
+                };
+                jobs.push(NewJob {
+                    id: uuid::Uuid::now_v7().to_string(),
+                    arguments: arguments(rule, moved.transition, &moved.key, &moved.data, &wish),
+                    kind: wish.action,
+                    dedupe: wish.dedupe,
+                    cause: format!("rule {} at {}", rule.name, time(tick)),
+                    run_us,
+                    created_us: now,
+                });
+            }
+        }
+        jobs
+    }
+
+    /// Takes up the jobs that are due, does them, and writes how they ended. Answers how many there were.
+    pub async fn work(&self) -> Result<usize> {
+        let claimed = self.queue.claim(BATCH, self.clock.now_us()).await?;
+        if claimed.is_empty() {
+            return Ok(0);
+        }
+        let count = claimed.len();
+        let gate = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+        let mut running = tokio::task::JoinSet::new();
+        for job in claimed {
+            let (gate, outside) = (Arc::clone(&gate), Arc::clone(&self.outside));
+            running.spawn(async move {
+                let _turn = gate.acquire_owned().await;
+                let ended = outside.act(&job).await;
+                (job, ended)
+            });
+        }
+        let mut ended: Vec<(Claimed, Ended)> = Vec::with_capacity(count);
+        while let Some(done) = running.join_next().await {
+            match done {
+                Ok(done) => ended.push(done),
+                // Its lease ends, and it is tried again.
+                Err(panic) => tracing::warn!(%panic, "an action panicked"),
+            }
+        }
+        let written = self.queue.end(&ended, self.clock.now_us()).await?;
+        if written < ended.len() {
+            tracing::warn!(
+                lost = ended.len() - written,
+                "results came after their leases had ended, and count no more"
+            );
+        }
+        Ok(count)
+    }
+}
+
+fn arguments(
+    rule: &Rule,
+    transition: Transition,
+    key: &str,
+    row: &serde_json::Map<String, serde_json::Value>,
+    wish: &Wish,
+) -> serde_json::Value {
+    let named: BTreeMap<&str, &serde_json::Value> = match crate::actions::action(&wish.action) {
+        Some(action) => action.parameters.iter().map(|p| p.name).zip(&wish.arguments).collect(),
+        None => BTreeMap::new(),
+    };
+    let key: serde_json::Value = serde_json::from_str(key).unwrap_or_default();
+    json!({ "rule": rule.name, "transition": transition.name(), "key": key, "row": row, "with": named })
+}
+
+fn counts(difference: &Difference) -> [usize; 3] {
+    Transition::ALL.map(|transition| difference.moves.iter().filter(|m| m.transition == transition).count())
+}
+
+/// An instant as it is written.
+pub fn time(us: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_micros(us);
+    at.map_or_else(|| us.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+}

@@ -1,0 +1,54 @@
+//! What each route needs, in plain sight. A door that asks more finely asks the caller's principal itself.
+
+use axum::http::Method;
+use ledger::principal::Permission;
+
+/// Beginnings of paths, the first that fits counts. What none names needs [`Permission::Read`].
+const NEEDED: &[(&str, Permission)] = &[
+    ("/v1/traces", Permission::Write),
+    ("/v1/logs", Permission::Write),
+    ("/v1/metrics", Permission::Write),
+    ("/opentelemetry.proto.collector.", Permission::Write),
+    ("/hooks/", Permission::Write),
+    ("/ingest/", Permission::Write),
+    // Whoever works spends; what budgets there are is told by the operator.
+    ("/budgets/", Permission::Write),
+    ("/control/", Permission::Operate),
+    ("/keys", Permission::Keys),
+    ("/audit", Permission::Audit),
+];
+
+/// Beginnings of paths that everybody who reads may look at, and that only some may change.
+const CHANGED: &[(&str, Permission)] = &[("/tenants", Permission::Directory)];
+
+/// What a request needs.
+pub fn needed(method: &Method, path: &str) -> Permission {
+    let changed = CHANGED.iter().find(|(begin, _)| path.starts_with(begin) && !method.is_safe());
+    let needed = changed.or_else(|| NEEDED.iter().find(|(begin, _)| path.starts_with(begin)));
+    needed.map_or(Permission::Read, |(_, permission)| *permission)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_need_what_is_written() {
+        for (method, path, wanted) in [
+            (Method::POST, "/sql", Permission::Read),
+            (Method::GET, "/tables", Permission::Read),
+            (Method::POST, "/v1/logs", Permission::Write),
+            (Method::POST, "/opentelemetry.proto.collector.logs.v1.LogsService/Export", Permission::Write),
+            (Method::POST, "/hooks/ado", Permission::Write),
+            (Method::POST, "/budgets/reserve", Permission::Write),
+            (Method::GET, "/tenants/acme", Permission::Read),
+            (Method::PUT, "/tenants/acme", Permission::Directory),
+            (Method::DELETE, "/keys/x", Permission::Keys),
+            (Method::GET, "/keys", Permission::Keys),
+            (Method::GET, "/audit/root", Permission::Audit),
+            (Method::POST, "/control/trust", Permission::Operate),
+        ] {
+            assert_eq!(needed(&method, path), wanted, "{method} {path}");
+        }
+    }
+}

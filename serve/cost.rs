@@ -1,0 +1,204 @@
+//! What commands and doors ask of the ledger beside questions: usage that is stored spread over who caused it, estimates
+//! written, bills settled, periods sealed. Decides nothing about money; it calls who does.
+
+use engine::{Error, Result, Store};
+use ingest::allocation::idle_by_cluster;
+use ingest::allocation::stored::{self, Stored};
+use ingest::cost::estimate::{self, ClusterWish, Estimated};
+use ledger::allocate::{Entry, Options, Outcome, Share, Split, allocate};
+use ledger::decimal;
+use ledger::estimate::{Settlement, settle_stored};
+use ledger::exchange::Exchange;
+use ledger::period::{Seal, SealWish, broken_seals, seal};
+use ledger::price::ResourceBook;
+use serde::{Deserialize, Serialize};
+
+use crate::house::House;
+
+/// What is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostWish {
+    /// Stored usage spread, and shown.
+    Allocate(Box<AllocateWish>),
+    /// What clusters cost, written as estimates.
+    EstimateClusters(ClusterWish),
+    /// What model calls cost, written as estimates.
+    EstimateModels((i64, i64)),
+    /// Bills split over estimates once more.
+    Settle((i64, i64)),
+    /// A billing period sealed.
+    Seal(SealWish),
+    /// Seals that no longer fit what they sealed.
+    BrokenSeals,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostAnswer {
+    /// Groups with their costs.
+    Allocated(Allocated),
+    /// What was written.
+    Estimated(Estimated),
+    /// What was settled.
+    Settled(Settlement),
+    /// What was sealed.
+    Sealed(Vec<Seal>),
+    /// A sentence each.
+    Broken(Vec<String>),
+}
+
+/// Stored usage to be spread; options as the command line writes them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AllocateWish {
+    /// From and until, in microseconds since 1970.
+    pub window: (i64, i64),
+    /// Only this cluster.
+    pub cluster: Option<String>,
+    /// Groups.
+    pub by: Vec<String>,
+    /// `none`, `weighted` or `even`.
+    pub share_idle: String,
+    /// Whether idle is shared on each node by itself.
+    pub is_idle_by_node: bool,
+    /// Rows that all others pay for.
+    pub share: Vec<String>,
+    /// `weighted` or `even`.
+    pub share_split: String,
+    /// Overhead of the whole window.
+    pub overhead: String,
+    /// Whether what the cluster costs beside its nodes is shared.
+    pub is_tenancy_shared: bool,
+    /// Rows that are shown.
+    pub filter: Vec<String>,
+}
+
+/// Groups with their costs; amounts are texts, so that no reader makes floats of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocated {
+    /// The groups, in order.
+    pub entries: Vec<AllocatedEntry>,
+    /// What is wrong with the data.
+    pub faults: Vec<String>,
+    /// Currency of the amounts, where a price said it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub currency: Option<String>,
+    /// What has no price.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unpriced: Vec<String>,
+    /// What else a reader should know.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+}
+
+/// One group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocatedEntry {
+    /// Its name.
+    pub group: String,
+    /// Its own costs.
+    pub own: String,
+    /// Its part of idle.
+    pub idle: String,
+    /// Its part of shared rows.
+    pub shared: String,
+    /// Its part of overhead.
+    pub overhead: String,
+    /// Its part of what the cluster costs beside its nodes.
+    pub tenancy: String,
+    /// All together.
+    pub total: String,
+}
+
+impl AllocatedEntry {
+    /// The amounts with their names, in the order in which they are shown.
+    pub fn amounts(&self) -> [(&'static str, &str); 6] {
+        [
+            ("own", &self.own),
+            ("idle", &self.idle),
+            ("shared", &self.shared),
+            ("overhead", &self.overhead),
+            ("tenancy", &self.tenancy),
+            ("total", &self.total),
+        ]
+    }
+}
+
+impl Allocated {
+    /// An outcome as texts.
+    pub fn of(outcome: &Outcome) -> Allocated {
+        let entry = |(group, entry): (&String, &Entry)| AllocatedEntry {
+            group: group.clone(),
+            own: decimal::text(entry.own),
+            idle: decimal::text(entry.idle),
+            shared: decimal::text(entry.shared),
+            overhead: decimal::text(entry.overhead),
+            tenancy: decimal::text(entry.tenancy),
+            total: decimal::text(entry.total()),
+        };
+        Allocated {
+            entries: outcome.entries.iter().map(entry).collect(),
+            faults: outcome.faults.clone(),
+            ..Allocated::default()
+        }
+    }
+}
+
+/// Does what is asked.
+pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
+    let store = &house.store;
+    Ok(match wish {
+        CostWish::Allocate(wish) => CostAnswer::Allocated(allocated(store, wish).await?),
+        CostWish::EstimateClusters(wish) => CostAnswer::Estimated(estimate::clusters(store, wish).await?),
+        CostWish::EstimateModels(window) => CostAnswer::Estimated(estimate::models(store, *window).await?),
+        CostWish::Settle(window) => {
+            let exchange = Exchange::load(store).await?;
+            CostAnswer::Settled(settle_stored(store, *window, &exchange).await?)
+        }
+        CostWish::Seal(wish) => CostAnswer::Sealed(seal(store, wish).await?),
+        CostWish::BrokenSeals => {
+            let scope = engine::Scope::platform("cost/check");
+            CostAnswer::Broken(broken_seals(store, &scope).await?)
+        }
+    })
+}
+
+/// The words for sharing idle.
+pub fn share_of(word: &str) -> Result<Share> {
+    match word {
+        "" | "none" => Ok(Share::None),
+        "weighted" => Ok(Share::Weighted),
+        "even" => Ok(Share::Even),
+        other => Err(Error::invalid(format!("idle is shared none, weighted or even, not {other:?}"))),
+    }
+}
+
+/// Usage of a window as it is stored; idle by node, or by cluster.
+pub async fn read_stored(store: &Store, wish: &stored::Wish, by_node: bool) -> Result<Stored> {
+    let prices = ResourceBook::load(store).await?;
+    let mut read = stored::read(store, wish, &prices).await?;
+    if !by_node {
+        read.input.idle = idle_by_cluster(std::mem::take(&mut read.input.idle))?;
+    }
+    Ok(read)
+}
+
+async fn allocated(store: &Store, wish: &AllocateWish) -> Result<Allocated> {
+    let overhead = if wish.overhead.is_empty() { "0" } else { wish.overhead.as_str() };
+    let overhead = decimal::parse(overhead).map_err(|why| Error::invalid(format!("the overhead {why}")))?;
+    let options = Options {
+        by: wish.by.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+        share_idle: share_of(&wish.share_idle)?,
+        shared: wish.share.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+        split: if wish.share_split == "even" { Split::Even } else { Split::Weighted },
+        overhead: overhead.units,
+        share_tenancy: wish.is_tenancy_shared,
+        filter: wish.filter.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+        condition: None,
+    };
+    let asked = stored::Wish { start: wish.window.0, end: wish.window.1, cluster: wish.cluster.clone() };
+    let read = read_stored(store, &asked, wish.is_idle_by_node).await?;
+    let outcome = allocate(&read.input, &options)?;
+    Ok(Allocated { currency: read.currency, unpriced: read.unpriced, notes: read.notes, ..Allocated::of(&outcome) })
+}
