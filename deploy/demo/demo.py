@@ -37,7 +37,8 @@ class Server:
 
     def __init__(self, binary, data, listen):
         self.binary, self.data = binary, data
-        command = [binary, "serve", "--data", data, "--listen", listen]
+        # A model of 135 million parameters phrases worse than the sources do themselves.
+        command = [binary, "serve", "--data", data, "--listen", listen, "--chat-model", "none"]
         self.log = open(data.parent / "server.log", "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = self.wait_until_bound()
@@ -94,8 +95,9 @@ class Server:
                 sys.exit(f"stellwerk index status: exit code {done.returncode}\n{done.stdout}{done.stderr}")
             status = json.loads(done.stdout)
             active = status["active"]
-            if status["waiting_documents"] == 0 and not status["behind"] and not (active and active["missing"]):
-                texts = sum(source["documents"] for source in status["sources"])
+            texts = sum(source["documents"] for source in status["sources"])
+            # Before its first look the index knows of nothing that it lacks; the demo brought documents.
+            if texts and status["waiting_documents"] == 0 and not status["behind"] and not (active and active["missing"]):
                 return f"{texts} texts, " + (f"words and vectors by {active['model']}" if active else "full text only: no weights were pulled")
             time.sleep(0.2)
         sys.exit("the index did not become whole")
