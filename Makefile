@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := list
-.PHONY: list demo test faults cases fuzz bench lint setup run-demo run-test run-faults run-cases run-fuzz run-bench run-lint
+.PHONY: list demo test faults cases fuzz bench cuda gpu lint setup run-demo run-test run-faults run-cases run-fuzz run-bench run-cuda run-gpu run-lint
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stellwerk
 DATA ?= ../shared/data
@@ -15,6 +15,9 @@ KEEP ?=
 export STELLWERK_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(CACHE)/bin:$(HOME)/.cargo/bin:$(PATH)
+ifneq ($(wildcard $(CACHE)/cuda/bin/nvcc),)
+export CUDA_HOME ?= $(CACHE)/cuda
+endif
 ifneq ($(shell command -v mold),)
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS ?= -Clink-arg=-fuse-ld=mold
 endif
@@ -50,6 +53,14 @@ bench: setup ## measures ours and its peers on this machine (ARGS="logs start", 
 	@deploy/setup bench
 	@$(MAKE) --no-print-directory run-bench
 
+cuda: setup ## builds the binary with models on a GPU (needs no GPU; the driver is looked for when it runs)
+	@deploy/setup cuda
+	@$(MAKE) --no-print-directory run-cuda
+
+gpu: setup ## measures models and exact scans on this machine's GPU (MODEL=folder TEXTS=corpus.jsonl ARGS="--rows N --out FILE")
+	@deploy/setup cuda
+	@$(MAKE) --no-print-directory run-gpu
+
 lint: setup ## formatting, clippy and, where it is installed, cargo-deny
 	@$(MAKE) --no-print-directory run-lint
 
@@ -74,6 +85,13 @@ run-bench:
 	cargo build --bin stellwerk
 	@deploy/setup weights
 	cargo bench --bench stellwerk --profile dev -- $(ARGS)
+
+run-cuda:
+	cargo build --bin stellwerk --features cuda
+
+run-gpu:
+	cargo build --workspace --example gpu --features index/cuda
+	"$$CARGO_TARGET_DIR/debug/examples/gpu" "$(or $(MODEL),$(CACHE)/models/all-MiniLM-L6-v2)" "$(or $(TEXTS),$(DATA)/retrieval/scifact/corpus.jsonl)" $(ARGS)
 
 run-lint:
 	cargo fmt --all --check

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::Purpose;
-use index::embed::{LocalEmbedder, Options, Precision};
+use index::embed::{Device, LocalEmbedder, Options, Precision};
 use index::model;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -52,7 +52,7 @@ pub fn run(context: &Context) -> Report {
     }
     let texts = texts(context.scaled(TEXTS));
     let load = |precision| {
-        let options = Options { threads: THREADS, precision, isa: None };
+        let options = Options { threads: THREADS, precision, device: Device::Processor, isa: None };
         LocalEmbedder::load(&folder, options).expect("the model was pulled whole")
     };
     let (single, bytes) = (load(Precision::Single), load(Precision::Bytes));

@@ -4,9 +4,9 @@
 //! model, so that threads never wait for each other. All cores first take texts apart into tokens, then batches through the
 //! model; what lies between is bounded by [`TEXTS_TOGETHER`].
 
-mod bert;
+pub(crate) mod bert;
 pub mod choose;
-mod config;
+pub(crate) mod config;
 pub mod kernel;
 mod lazy;
 mod remote;
@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 use rayon::prelude::*;
 use tokio::sync::Semaphore;
 
+#[cfg(feature = "cuda")]
+use crate::cuda::{self, Gpu, GpuBert};
 use crate::model::manifest;
 use crate::model::tensors::Tensors;
 use bert::{Bert, Scratch};
@@ -32,6 +34,9 @@ use words::Words;
 
 /// Texts whose tokens are held at a time.
 const TEXTS_TOGETHER: usize = 2_048;
+/// The same for a GPU: a few dozen of its batches.
+#[cfg(feature = "cuda")]
+const GPU_TEXTS_TOGETHER: usize = 8_192;
 /// Tokens of a batch, unless one text has more.
 const BATCH_TOKENS_MAX: usize = 1_024;
 /// Batches a thread that a small job is cut into, so that the last one does not keep the others waiting for long.
@@ -77,20 +82,35 @@ fn model_name(name: &str, hash: &str, precision: Precision) -> String {
     format!("{name}@{}/{}", hash.get(..HASH_SHOWN).unwrap_or(hash), precision.name())
 }
 
+/// Where a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// On a GPU, where there is one that can compute the model and single precision was asked for; else on the processor.
+    #[default]
+    Best,
+    /// On the processor.
+    Processor,
+    /// On the GPU of this number; an error where that cannot be.
+    Gpu(usize),
+}
+
 /// How a model is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Threads that compute; 0 takes one a core.
+    /// Threads that compute, or take texts apart for a GPU; 0 takes one a core.
     pub threads: usize,
-    /// How exactly.
+    /// How exactly. A GPU computes on halves with sums in single precision; its vectors are so near to those in single
+    /// precision (cosine above 0.999, held by a test) that they go by that name.
     pub precision: Precision,
+    /// Where.
+    pub device: Device,
     /// Instructions to use; none takes the best that the processor has.
     pub isa: Option<Isa>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: 0, precision: Precision::Single, isa: None }
+        Options { threads: 0, precision: Precision::Single, device: Device::Best, isa: None }
     }
 }
 
@@ -103,11 +123,60 @@ pub struct LocalEmbedder {
 #[derive(Debug)]
 struct Inner {
     name: String,
-    bert: Bert,
+    body: Body,
     words: Words,
     pool: rayon::ThreadPool,
     scratch: Mutex<Vec<Scratch>>,
     gate: Semaphore,
+}
+
+/// What computes.
+#[derive(Debug)]
+enum Body {
+    Processor(Bert),
+    #[cfg(feature = "cuda")]
+    Gpu(GpuBert),
+}
+
+impl Body {
+    fn read(config: Config, tensors: &Tensors, options: Options) -> Result<Body> {
+        match options.device {
+            Device::Processor => (),
+            Device::Gpu(_) if options.precision == Precision::Bytes => {
+                return Err(Error::invalid("a GPU computes in f32's place, not on bytes: leave int8 out, or the GPU"));
+            }
+            #[cfg(feature = "cuda")]
+            Device::Gpu(ordinal) => return GpuBert::read(Gpu::open(ordinal)?, config, tensors).map(Body::Gpu),
+            #[cfg(not(feature = "cuda"))]
+            Device::Gpu(_) => {
+                let text = "this program was built without GPUs: `make cuda` builds one with them";
+                return Err(Error::new(engine::Kind::NotFound, text));
+            }
+            #[cfg(feature = "cuda")]
+            Device::Best => {
+                let asked = options.precision == Precision::Single && options.isa.is_none();
+                if asked && GpuBert::takes(&config) && cuda::present() {
+                    let opened = Gpu::open(0).and_then(|gpu| GpuBert::read(gpu, config.clone(), tensors));
+                    match opened {
+                        Ok(bert) => return Ok(Body::Gpu(bert)),
+                        Err(e) => tracing::warn!(error = %e, "the model computes on the processor: the GPU failed"),
+                    }
+                }
+            }
+            #[cfg(not(feature = "cuda"))]
+            Device::Best => (),
+        }
+        let isa = options.isa.unwrap_or_else(Isa::best);
+        Bert::read(config, tensors, options.precision, isa).map(Body::Processor)
+    }
+
+    fn config(&self) -> &Config {
+        match self {
+            Body::Processor(bert) => bert.config(),
+            #[cfg(feature = "cuda")]
+            Body::Gpu(bert) => bert.config(),
+        }
+    }
 }
 
 impl LocalEmbedder {
@@ -118,23 +187,37 @@ impl LocalEmbedder {
         let hash = manifest::verify(folder, &weights)?;
         let config = Config::read(folder)?;
         let words = Words::read(folder, &config)?;
-        let isa = options.isa.unwrap_or_else(Isa::best);
         let name = model_name(&config.name, &hash, options.precision);
-        let bert = Bert::read(config, &Tensors::open(&weights)?, options.precision, isa)?;
+        let body = Body::read(config, &Tensors::open(&weights)?, options)?;
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|at| format!("embed-{at}"));
         let pool = threads.build().map_err(|e| Error::unavailable("start the threads that embed", e))?;
         let gate = Semaphore::new(REQUESTS_TOGETHER);
-        Ok(LocalEmbedder { inner: Arc::new(Inner { name, bert, words, pool, scratch: Mutex::default(), gate }) })
+        Ok(LocalEmbedder { inner: Arc::new(Inner { name, body, words, pool, scratch: Mutex::default(), gate }) })
     }
 
     /// The vectors of texts, on the calling thread and the model's own until they are there.
     pub fn embed_now(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
-        let mut vectors = Vec::with_capacity(texts.len());
-        for texts in texts.chunks(TEXTS_TOGETHER) {
-            vectors.extend(self.inner.embed(texts, purpose)?);
+        match &self.inner.body {
+            Body::Processor(bert) => {
+                let mut vectors = Vec::with_capacity(texts.len());
+                for texts in texts.chunks(TEXTS_TOGETHER) {
+                    vectors.extend(self.inner.embed(bert, texts, purpose)?);
+                }
+                Ok(vectors)
+            }
+            #[cfg(feature = "cuda")]
+            Body::Gpu(bert) => self.inner.embed_ahead(bert, texts, purpose),
         }
-        Ok(vectors)
+    }
+
+    /// The vectors of texts whose tokens are known, on a GPU; nothing where the model computes on the processor.
+    #[cfg(feature = "cuda")]
+    pub fn gpu_vectors(&self, ids: &[Vec<u32>]) -> Option<Result<Vec<Vec<f32>>>> {
+        match &self.inner.body {
+            Body::Processor(_) => None,
+            Body::Gpu(bert) => Some(bert.vectors(ids)),
+        }
     }
 
     /// The tokens that the model reads of a text, marks and prefix included.
@@ -145,20 +228,46 @@ impl LocalEmbedder {
 
 impl Inner {
     fn prefix(&self, purpose: Purpose) -> &str {
-        let config = self.bert.config();
+        let config = self.body.config();
         match purpose {
             Purpose::Query => &config.query_prefix,
             Purpose::Passage => &config.passage_prefix,
         }
     }
 
-    fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+    fn ids(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<u32>>> {
         let prefix = self.prefix(purpose);
+        self.pool.install(|| texts.par_iter().map(|text| self.words.ids(prefix, text)).collect())
+    }
+
+    /// The processor's threads take texts apart while the GPU computes those before.
+    #[cfg(feature = "cuda")]
+    fn embed_ahead(&self, bert: &GpuBert, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+        if texts.len() <= GPU_TEXTS_TOGETHER {
+            return bert.vectors(&self.ids(texts, purpose)?);
+        }
+        let mut vectors = Vec::with_capacity(texts.len());
+        std::thread::scope(|scope| {
+            let (send, receive) = std::sync::mpsc::sync_channel(1);
+            scope.spawn(move || {
+                for texts in texts.chunks(GPU_TEXTS_TOGETHER) {
+                    if send.send(self.ids(texts, purpose)).is_err() {
+                        break;
+                    }
+                }
+            });
+            for ids in receive {
+                vectors.extend(bert.vectors(&ids?)?);
+            }
+            Ok(vectors)
+        })
+    }
+
+    fn embed(&self, bert: &Bert, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+        let ids = self.ids(texts, purpose)?;
         self.pool.install(|| {
-            let ids: Vec<Vec<u32>> =
-                texts.par_iter().map(|text| self.words.ids(prefix, text)).collect::<Result<_>>()?;
             let batches = batches(&ids.iter().map(Vec::len).collect::<Vec<_>>(), self.pool.current_num_threads());
-            let found = batches.par_iter().with_max_len(1).map(|batch| self.run(batch, &ids));
+            let found = batches.par_iter().with_max_len(1).map(|batch| self.run(bert, batch, &ids));
             let mut vectors = vec![Vec::new(); texts.len()];
             for (batch, found) in batches.iter().zip(found.collect::<Result<Vec<_>>>()?) {
                 for (at, vector) in batch.iter().zip(found) {
@@ -169,10 +278,10 @@ impl Inner {
         })
     }
 
-    fn run(&self, batch: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+    fn run(&self, bert: &Bert, batch: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
         let mut scratch = self.scratch.lock().pop().unwrap_or_default();
         let texts: Vec<&[u32]> = batch.iter().map(|at| ids[*at].as_slice()).collect();
-        let vectors = self.bert.vectors(&texts, &mut scratch);
+        let vectors = bert.vectors(&texts, &mut scratch);
         self.scratch.lock().push(scratch);
         vectors
     }
@@ -209,7 +318,7 @@ impl Embedder for LocalEmbedder {
     }
 
     fn width(&self) -> usize {
-        self.inner.bert.config().hidden
+        self.inner.body.config().hidden
     }
 
     fn tokens(&self, text: &str) -> usize {
@@ -217,7 +326,7 @@ impl Embedder for LocalEmbedder {
     }
 
     fn tokens_max(&self) -> usize {
-        self.inner.bert.config().text_tokens_max()
+        self.inner.body.config().text_tokens_max()
     }
 
     async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
@@ -233,4 +342,4 @@ impl Embedder for LocalEmbedder {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,8 @@
 pub mod answer;
 pub mod chat;
 pub mod chunk;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod embed;
 pub mod evaluate;
 pub mod fuse;

@@ -2,6 +2,8 @@
 //! was asked for, measured on the rows themselves. The scan and the graph run on bytes, the best candidates are weighed again
 //! on halves. Whom a row may be shown to is asked inside the search.
 
+#[cfg(feature = "cuda")]
+mod card;
 mod dot;
 mod file;
 mod graph;
@@ -70,6 +72,8 @@ pub struct VectorIndex {
     walk_width: usize,
     /// Rows when the walk's width was measured.
     tuned_rows: usize,
+    #[cfg(feature = "cuda")]
+    card: card::Card,
 }
 
 /// From an id to its row.
@@ -134,6 +138,8 @@ impl VectorIndex {
             graph: Graph::default(),
             walk_width: 64,
             tuned_rows: 0,
+            #[cfg(feature = "cuda")]
+            card: card::Card::default(),
         }
     }
 
@@ -212,6 +218,8 @@ impl VectorIndex {
         if self.dead_count * 4 > self.ids.len() && self.dead_count > FRESH_ROWS_MAX {
             self.compact();
         }
+        #[cfg(feature = "cuda")]
+        self.card.follow(&self.halves, self.width);
         if self.ids.len() <= self.settings.exact_rows_max {
             return false;
         }
@@ -292,6 +300,10 @@ impl VectorIndex {
         if query.len() != self.width || k == 0 || self.is_empty() {
             return Vec::new();
         }
+        #[cfg(feature = "cuda")]
+        if let Some(found) = self.on_card(query, k, allowed) {
+            return found;
+        }
         if self.graph.len() == 0 {
             return self.exact(query, k, allowed);
         }
@@ -346,6 +358,37 @@ impl VectorIndex {
             }
         }
         self.weigh(&query, best.sorted().into_iter().map(|hit| hit.id as u32), k)
+    }
+
+    /// By a GPU that holds the rows; nothing where there is none, or where so few rows are allowed that the processor has read
+    /// them sooner.
+    #[cfg(feature = "cuda")]
+    fn on_card(&self, query: &[f32], k: usize, allowed: Option<&RoaringTreemap>) -> Option<Vec<Hit>> {
+        if allowed.is_some_and(|allowed| allowed.len() < card::ROWS_MIN as u64) {
+            return None;
+        }
+        let there = self.card.rows();
+        let takes =
+            |row: u32| !self.dead[row as usize] && allowed.is_none_or(|set| set.contains(self.ids[row as usize]));
+        let bits = (allowed.is_some() || self.dead_count > 0).then(|| {
+            let mut bits = vec![0u32; there.div_ceil(32)];
+            let mut set = |row: u32| bits[row as usize / 32] |= 1 << (row % 32);
+            match allowed {
+                Some(allowed) => {
+                    allowed
+                        .iter()
+                        .filter_map(|id| self.rows.get(id))
+                        .filter(|row| (*row as usize) < there)
+                        .for_each(set);
+                }
+                None => (0..there as u32).filter(|row| !self.dead[*row as usize]).for_each(&mut set),
+            }
+            bits
+        });
+        let query = unit(query);
+        let found = self.card.search(&query, k * CANDIDATES_TIMES + CANDIDATES_MORE, bits.as_deref())?;
+        let fresh = (there as u32..self.ids.len() as u32).filter(|row| takes(*row));
+        Some(self.weigh(&query, found.into_iter().chain(fresh), k))
     }
 
     fn walked(&self, query: &[f32], k: usize, allowed: Option<&RoaringTreemap>) -> Vec<Hit> {

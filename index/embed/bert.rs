@@ -18,6 +18,15 @@ const ROWS_SCORED: usize = 24;
 /// Rows of the second half of a layer that are worked on together.
 const ROWS_INNER: usize = 192;
 
+/// A layer's products by the names of their weights; queries, keys and values are one product.
+pub(crate) const ATTENTION: [&str; 3] = ["attention.self.query", "attention.self.key", "attention.self.value"];
+/// What attention found, mixed.
+pub(crate) const ATTENTION_OUT: &str = "attention.output.dense";
+/// Into the wider middle.
+pub(crate) const INNER: &str = "intermediate.dense";
+/// And out of it.
+pub(crate) const OUTER: &str = "output.dense";
+
 /// A loaded model.
 #[derive(Debug)]
 pub struct Bert {
@@ -31,9 +40,9 @@ pub struct Bert {
 }
 
 #[derive(Debug)]
-struct Norm {
-    gain: Vec<f32>,
-    bias: Vec<f32>,
+pub(crate) struct Norm {
+    pub gain: Vec<f32>,
+    pub bias: Vec<f32>,
 }
 
 #[derive(Debug)]
@@ -112,33 +121,21 @@ impl Bert {
         let named = Named::find(tensors)?;
         let (hidden, inner) = (config.hidden, config.inner);
         let tokens = tensors.table(&named.of("embeddings.word_embeddings.weight"), &[config.vocabulary, hidden])?;
-        let mut positions = named.read("embeddings.position_embeddings.weight", &[config.positions, hidden])?;
-        if config.types > 0 {
-            let kinds = named.read("embeddings.token_type_embeddings.weight", &[config.types, hidden])?;
-            for row in positions.chunks_exact_mut(hidden) {
-                row.iter_mut().zip(&kinds).for_each(|(cell, kind)| *cell += kind);
-            }
-        }
+        let positions = named.positions(&config)?;
         let first_norm = named.norm("embeddings", hidden)?;
-        let weights = |names: &[&str], columns: usize, depth: usize| -> Result<Weights> {
-            let (mut numbers, mut bias) = (Vec::new(), Vec::new());
-            for name in names {
-                numbers.extend(named.read(&format!("{name}.weight"), &[columns, depth])?);
-                bias.extend(named.read(&format!("{name}.bias"), &[columns])?);
-            }
+        let weights = |parts: &[&str], at: usize, columns: usize, depth: usize| -> Result<Weights> {
+            let (numbers, bias) = named.product(at, parts, columns, depth)?;
             Ok(Weights::new(precision, &numbers, &bias, depth))
         };
         let mut layers = Vec::with_capacity(config.layers);
         for at in 0..config.layers {
-            let name = |part: &str| format!("encoder.layer.{at}.{part}");
-            let parts = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
             layers.push(Layer {
-                attention: weights(&[&parts[0], &parts[1], &parts[2]], hidden, hidden)?,
-                attention_out: weights(&[&name("attention.output.dense")], hidden, hidden)?,
-                attention_norm: named.norm(&name("attention.output"), hidden)?,
-                inner: weights(&[&name("intermediate.dense")], inner, hidden)?,
-                outer: weights(&[&name("output.dense")], hidden, inner)?,
-                outer_norm: named.norm(&name("output"), hidden)?,
+                attention: weights(&ATTENTION, at, hidden, hidden)?,
+                attention_out: weights(&[ATTENTION_OUT], at, hidden, hidden)?,
+                attention_norm: named.norm(&format!("encoder.layer.{at}.attention.output"), hidden)?,
+                inner: weights(&[INNER], at, inner, hidden)?,
+                outer: weights(&[OUTER], at, hidden, inner)?,
+                outer_norm: named.norm(&format!("encoder.layer.{at}.output"), hidden)?,
             });
         }
         Ok(Bert { config, isa, tokens, positions, first_norm, layers })
@@ -284,7 +281,7 @@ impl Bert {
 }
 
 /// The tensors of a file, whose names may have the model's in front.
-struct Named<'a> {
+pub(crate) struct Named<'a> {
     tensors: &'a Tensors,
     prefix: &'static str,
     /// Older files call gain and bias of a normalisation so.
@@ -292,7 +289,7 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn find(tensors: &'a Tensors) -> Result<Named<'a>> {
+    pub fn find(tensors: &'a Tensors) -> Result<Named<'a>> {
         let has = |prefix: &&str| tensors.has(&format!("{prefix}embeddings.word_embeddings.weight"));
         let prefix = ["", "bert.", "roberta."].into_iter().find(has);
         let prefix = prefix.ok_or_else(|| Error::invalid("the weights hold no BERT: there are no word_embeddings"))?;
@@ -300,17 +297,39 @@ impl<'a> Named<'a> {
         Ok(Named { tensors, prefix, old_norms })
     }
 
-    fn of(&self, name: &str) -> String {
+    pub fn of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         self.tensors.read(&self.of(name), shape)
     }
 
-    fn norm(&self, place: &str, width: usize) -> Result<Norm> {
+    pub fn norm(&self, place: &str, width: usize) -> Result<Norm> {
         let [gain, bias] = if self.old_norms { ["gamma", "beta"] } else { ["weight", "bias"] };
         let part = |name: &str| self.read(&format!("{place}.LayerNorm.{name}"), &[width]);
         Ok(Norm { gain: part(gain)?, bias: part(bias)? })
+    }
+
+    /// The table of positions with the first row of kinds added, since every text is of that kind.
+    pub fn positions(&self, config: &Config) -> Result<Vec<f32>> {
+        let mut positions = self.read("embeddings.position_embeddings.weight", &[config.positions, config.hidden])?;
+        if config.types > 0 {
+            let kinds = self.read("embeddings.token_type_embeddings.weight", &[config.types, config.hidden])?;
+            for row in positions.chunks_exact_mut(config.hidden) {
+                row.iter_mut().zip(&kinds).for_each(|(cell, kind)| *cell += kind);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Weights and bias of a layer's product; of several parts one below the other.
+    pub fn product(&self, at: usize, parts: &[&str], columns: usize, depth: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (mut numbers, mut bias) = (Vec::new(), Vec::new());
+        for part in parts {
+            numbers.extend(self.read(&format!("encoder.layer.{at}.{part}.weight"), &[columns, depth])?);
+            bias.extend(self.read(&format!("encoder.layer.{at}.{part}.bias"), &[columns])?);
+        }
+        Ok((numbers, bias))
     }
 }

@@ -105,7 +105,9 @@ impl RemoteEmbedder {
         if !["http", "https"].contains(&url.scheme()) {
             return Err(Error::invalid(format!("{address} is neither http nor https")));
         }
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIME_MAX).timeout(ANSWER_TIME_MAX).build();
+        // Texts and key are for this host and no other.
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let http = http.connect_timeout(CONNECT_TIME_MAX).timeout(ANSWER_TIME_MAX).build();
         let http = http.map_err(|e| Error::unavailable("make an HTTP client", e))?;
         let host = url.host_str().unwrap_or_default();
         let name = format!("{}@{host}", settings.model);

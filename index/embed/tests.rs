@@ -17,7 +17,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Where models of this machine lie, if one of this name was pulled.
-pub(super) fn pulled(name: &str) -> Option<PathBuf> {
+pub(crate) fn pulled(name: &str) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let user = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     let cache = set("STELLWERK_CACHE").or_else(|| user().map(|user| user.join("stellwerk")))?;

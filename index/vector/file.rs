@@ -150,5 +150,7 @@ fn parse(bytes: &[u8], settings: VectorSettings) -> Option<VectorIndex> {
     (index.ids, index.halves, index.dead, index.graph, index.walk_width) =
         (ids, halves, dead, graph, walk_width.max(1));
     index.tuned_rows = index.graph.len();
+    #[cfg(feature = "cuda")]
+    index.card.follow(&index.halves, width);
     Some(index)
 }

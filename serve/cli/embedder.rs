@@ -7,7 +7,7 @@ use ::ingest::ado::client::secret::SecretRef;
 use clap::{Args, ValueEnum};
 use engine::{Embedder, Error, Result};
 use index::embed::choose::{Wish, choose};
-use index::embed::{Options, Precision, RemoteSettings};
+use index::embed::{Device, Options, Precision, RemoteSettings};
 
 /// Which model embeds.
 #[derive(Debug, Clone, Default, Args)]
@@ -23,6 +23,23 @@ pub struct EmbedderArgs {
     /// How exactly a model in this process computes. Vectors of the two are never compared with each other.
     #[arg(long, value_enum, value_name = "PRECISION", env = "STELLWERK_EMBEDDER_PRECISION")]
     embedder_precision: Option<PrecisionArg>,
+    /// Where a model in this process computes: auto (a GPU where there is one and the program was built with `make cuda`), cpu,
+    /// cuda, or cuda:N for the GPU of that number.
+    #[arg(long, value_name = "DEVICE", env = "STELLWERK_EMBEDDER_DEVICE", value_parser = device)]
+    embedder_device: Option<Device>,
+}
+
+fn device(word: &str) -> std::result::Result<Device, String> {
+    match word {
+        "auto" => Ok(Device::Best),
+        "cpu" => Ok(Device::Processor),
+        "cuda" => Ok(Device::Gpu(0)),
+        _ => word
+            .strip_prefix("cuda:")
+            .and_then(|number| number.parse().ok())
+            .map(Device::Gpu)
+            .ok_or_else(|| "it is auto, cpu, cuda or cuda:N".to_owned()),
+    }
 }
 
 /// The precisions by name.
@@ -63,7 +80,7 @@ impl EmbedderArgs {
 
     /// Opens the model; `None` means full text only.
     pub async fn open(&self) -> Result<Option<Arc<dyn Embedder>>> {
-        let mut options = Options::default();
+        let mut options = Options { device: self.embedder_device.unwrap_or_default(), ..Options::default() };
         if let Some(precision) = self.embedder_precision {
             options.precision = match precision {
                 PrecisionArg::F32 => Precision::Single,
@@ -120,5 +137,14 @@ mod tests {
         let Wish::Server(settings) = wish("https://h/v1/#m/n").unwrap() else { panic!("a server") };
         assert_eq!((settings.base.as_str(), settings.model.as_str()), ("https://h/v1", "m/n"));
         assert!(wish("https://h/v1").unwrap_err().to_string().contains("names no model"));
+    }
+
+    #[test]
+    fn words_for_a_device() {
+        assert_eq!(device("auto"), Ok(Device::Best));
+        assert_eq!(device("cpu"), Ok(Device::Processor));
+        assert_eq!(device("cuda"), Ok(Device::Gpu(0)));
+        assert_eq!(device("cuda:3"), Ok(Device::Gpu(3)));
+        assert!(device("cuda:x").is_err() && device("gpu").is_err());
     }
 }
