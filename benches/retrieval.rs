@@ -68,8 +68,8 @@ fn texts(count: usize) -> (Vec<String>, Vec<String>, &'static str) {
     if passages.is_empty() {
         let words: Vec<String> = (0..30_000).map(|n| format!("w{n:x}")).collect();
         // Words as rare as Zipf says.
-        let mut draw = |dice: &mut StdRng| words[(words.len() as f64).powf(dice.random::<f64>()) as usize - 1].clone();
-        let mut line = |count: usize, dice: &mut StdRng| (0..count).map(|_| draw(dice)).collect::<Vec<_>>().join(" ");
+        let draw = |dice: &mut StdRng| words[(words.len() as f64).powf(dice.random::<f64>()) as usize - 1].clone();
+        let line = |count: usize, dice: &mut StdRng| (0..count).map(|_| draw(dice)).collect::<Vec<_>>().join(" ");
         passages = (0..count).map(|_| line(PASSAGE_WORDS, &mut dice)).collect();
         questions = (0..QUESTIONS).map(|_| line(8, &mut dice)).collect();
         return (passages, questions, "generated");
@@ -360,6 +360,6 @@ fn python(context: &Context, script: &str, args: &[&str]) -> Result<Value, Strin
     let mut command = Command::new(python);
     let threads =
         ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LANCE_CPU_THREADS", "TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS"];
-    threads.iter().for_each(|name| drop(command.env(name, "1")));
+    command.envs(threads.iter().map(|name| (name, "1")));
     peer::answer(command.arg(script).args(args))
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int64Type};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
 use crate::store::Store;
-use crate::table::{DECIMAL_PRECISION, DECIMAL_SCALE, OP, Table, Type};
+use crate::table::{OP, Table, Type};
 
 /// Is told of rows that became durable, before the sender is.
 #[async_trait]
@@ -138,17 +138,8 @@ impl Cells {
     fn of(rows: &RecordBatch, name: &str, kind: Type) -> Result<Cells> {
         let missing = || Error::new(Kind::Internal, format!("rows to be witnessed have no column {name}"));
         let array = rows.column_by_name(name).ok_or_else(missing)?;
-        let plain = match kind {
-            Type::Name | Type::Text | Type::Json => DataType::Utf8,
-            Type::Bool => DataType::Boolean,
-            Type::Int => DataType::Int64,
-            Type::Float => DataType::Float64,
-            Type::Decimal => DataType::Decimal128(DECIMAL_PRECISION, DECIMAL_SCALE),
-            Type::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Type::TimeNs => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
-            Type::Bytes => DataType::Binary,
-            Type::Vector(_) => kind.arrow(),
-        };
+        // A dictionary is how names are kept, not what they say.
+        let plain = if kind == Type::Name { DataType::Utf8 } else { kind.arrow() };
         let wrong = |e| Error::new(Kind::Internal, format!("read column {name} to be witnessed: {e}"));
         let array = if array.data_type() == &plain { Arc::clone(array) } else { cast(array, &plain).map_err(wrong)? };
         let array = match kind {

@@ -3,6 +3,7 @@
 
 mod cached;
 pub mod dataset;
+pub mod law;
 pub mod measure;
 mod report;
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Hit, TextFound, Tongue};
 
-/// Hits of a leg that are looked at; the last of them is the leg's zero.
+/// Hits of a leg that are weighed; the last of them is the leg's zero. Those behind follow in the order of the leg that says
+/// more of them, and change nothing before them.
 pub const DEPTH: usize = 100;
 /// The hit against which the first is held to say how sharp a list is.
 const SHARP_AT: usize = 10;
@@ -56,7 +57,7 @@ fn is_english_only(model: &str) -> bool {
 /// The cosine by which one vector must be nearer than another to count as much as a text with every word of the question.
 /// Models spread their vectors differently; what is not listed is measured list by list.
 pub fn vector_unit(model: &str) -> Option<f32> {
-    const UNITS: &[(&str, f32)] = &[("multilingual-e5", 0.12), ("e5-", 0.12), ("all-MiniLM", 0.5), ("all-mpnet", 0.5)];
+    const UNITS: &[(&str, f32)] = &[("e5-", 0.12), ("all-MiniLM", 0.5), ("all-mpnet", 0.5)];
     UNITS.iter().find(|(name, _)| model.contains(name)).map(|(_, unit)| *unit)
 }
 
@@ -96,7 +97,7 @@ pub struct LegScore {
     pub rank: usize,
     /// As the leg gave it.
     pub score: f32,
-    /// As the sum takes it.
+    /// As the sum takes it; below zero behind the leg's [`DEPTH`], where the sum takes nothing.
     pub normalized: f32,
     /// What it is multiplied with.
     pub weight: f32,
@@ -107,7 +108,7 @@ pub struct LegScore {
 pub struct Fused {
     /// The passage.
     pub id: u64,
-    /// The sum.
+    /// The sum; below zero where neither list has it among its first [`DEPTH`].
     pub score: f32,
     /// What the words said, where they found it.
     pub text: Option<LegScore>,
@@ -159,7 +160,7 @@ impl Weights {
 
     fn scale(&self, question: &QuestionTraits, text: &[Hit], vector: &[Hit]) -> Scale {
         let first = vector.first().map_or(0.0, |hit| hit.score);
-        let vector_floor = vector.last().map_or(0.0, |hit| hit.score);
+        let vector_floor = vector.get(DEPTH - 1).or(vector.last()).map_or(0.0, |hit| hit.score);
         // Without the model's own unit the list's spread stands in for it: half again as much, as with the models known.
         let vector_unit = question.vector_unit.unwrap_or((first - vector_floor) * 1.55);
         Scale {
@@ -174,23 +175,18 @@ impl Weights {
 
 /// The best `k` of two lists, each the best first. Of equal ones, the smaller id.
 pub fn fuse(question: &QuestionTraits, text: &[Hit], vector: &[Hit], k: usize, weights: &Weights) -> Vec<Fused> {
-    let (text, vector) = (&text[..text.len().min(DEPTH)], &vector[..vector.len().min(DEPTH)]);
     let scale = weights.scale(question, text, vector);
     let mut fused: HashMap<u64, Fused> = HashMap::with_capacity(text.len() + vector.len());
     for (n, hit) in text.iter().enumerate() {
-        let normalized = ((hit.score - scale.text_floor) / scale.text_unit).max(0.0);
+        let normalized = (hit.score - scale.text_floor) / scale.text_unit;
         let leg = LegScore { rank: n + 1, score: hit.score, normalized, weight: scale.text_weight };
-        let entry = entry(&mut fused, hit.id);
-        entry.score += normalized * leg.weight;
-        entry.text = Some(leg);
+        entry(&mut fused, hit.id).text = Some(leg);
     }
     for (n, hit) in vector.iter().enumerate() {
-        let normalized = ((hit.score - scale.vector_floor) / scale.vector_unit).max(0.0);
-        let entry = entry(&mut fused, hit.id);
-        entry.score += normalized;
-        entry.vector = Some(LegScore { rank: n + 1, score: hit.score, normalized, weight: 1.0 });
+        let normalized = (hit.score - scale.vector_floor) / scale.vector_unit;
+        entry(&mut fused, hit.id).vector = Some(LegScore { rank: n + 1, score: hit.score, normalized, weight: 1.0 });
     }
-    let mut fused: Vec<Fused> = fused.into_values().collect();
+    let mut fused: Vec<Fused> = fused.into_values().map(|hit| Fused { score: sum(&hit), ..hit }).collect();
     fused.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
     fused.truncate(k);
     fused
@@ -198,6 +194,14 @@ pub fn fuse(question: &QuestionTraits, text: &[Hit], vector: &[Hit], k: usize, w
 
 fn entry(fused: &mut HashMap<u64, Fused>, id: u64) -> &mut Fused {
     fused.entry(id).or_insert(Fused { id, score: 0.0, text: None, vector: None })
+}
+
+/// What the legs say together. Behind both lists' ends nothing is added up: the better of the two decides.
+fn sum(hit: &Fused) -> f32 {
+    let parts = || hit.text.iter().chain(&hit.vector).map(|leg| leg.normalized * leg.weight);
+    let above: f32 = parts().map(|part| part.max(0.0)).sum();
+    let best = parts().fold(f32::NEG_INFINITY, f32::max);
+    above + best.min(0.0)
 }
 
 #[cfg(test)]
@@ -245,6 +249,26 @@ mod tests {
         let sum = text.normalized * text.weight + vector.normalized * vector.weight;
         assert!((sum - fused[0].score).abs() < 1e-6);
         assert!(fused[1].text.is_none());
+    }
+
+    /// What stands behind a leg's end is not lost, and changes nothing before it.
+    #[test]
+    fn long_lists_go_on_behind_their_ends() {
+        let many = |first: u64, count: u64, step: f32| -> Vec<Hit> {
+            (0..count).map(|n| Hit { id: first + n, score: 0.9 - step * n as f32 }).collect()
+        };
+        // The lists meet in the middle: the end of the one is the beginning of the other.
+        let (text, vector) = (many(0, 300, 0.001), many(150, 300, 0.0001));
+        let all = fuse(&traits(5.0, 5.0), &text, &vector, usize::MAX, &Weights::default());
+        assert_eq!(all.len(), 450);
+        let short = fuse(&traits(5.0, 5.0), &text[..DEPTH], &vector[..DEPTH], usize::MAX, &Weights::default());
+        let scores = |hits: &[Fused]| hits.iter().map(|hit| (hit.id, hit.score)).collect::<Vec<_>>();
+        assert_eq!(scores(&all[..short.len()]), scores(&short));
+        assert!(all[short.len()..].iter().all(|hit| hit.score < 0.0));
+        for list in [&text, &vector] {
+            let alone = fuse(&traits(5.0, 5.0), list, &[], usize::MAX, &Weights::default());
+            assert_eq!(order(&alone), list.iter().map(|hit| hit.id).collect::<Vec<_>>());
+        }
     }
 
     proptest! {

@@ -33,6 +33,13 @@ pub struct MaterialSource {
     pub sql: &'static str,
 }
 
+impl MaterialSource {
+    /// How often its tables changed since the store was opened.
+    pub fn changes(&self, store: &Store) -> u64 {
+        self.tables.iter().map(|table| store.changes(table)).sum()
+    }
+}
+
 /// Every source of texts.
 pub const MATERIAL: &[MaterialSource] = &[
     DOCUMENT,

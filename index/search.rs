@@ -75,7 +75,7 @@ impl Searcher {
     /// Opens the index of a store. `dir` holds what is derived; without a model only words find anything.
     pub async fn open(store: Arc<Store>, embedder: Option<Arc<dyn Embedder>>, dir: &Path) -> Result<Arc<Searcher>> {
         std::fs::create_dir_all(dir).map_err(|e| Error::unavailable(&format!("prepare {}", dir.display()), e))?;
-        let followed = tokio::sync::Mutex::new(Followed::all(&store));
+        let followed = Followed::all(&store);
         let searcher = Searcher {
             text: TextIndex::open(&dir.join("text"))?,
             passages: Passages::new(dir)?,
@@ -84,9 +84,9 @@ impl Searcher {
             shelf: RwLock::default(),
             active: RwLock::default(),
             next: RwLock::default(),
-            followed,
+            progress: status::Progress::new(followed.iter().map(|followed| followed.source)),
+            followed: tokio::sync::Mutex::new(followed),
             empty: Mutex::default(),
-            progress: status::Progress::default(),
         };
         searcher.read().await?;
         let known = searcher.mend().await?;
@@ -212,6 +212,19 @@ impl Searcher {
         Ok(step.waiting > 0)
     }
 
+    /// The same for somebody who waits: whatever was written before is seen.
+    pub async fn follow_all(&self) -> Result<()> {
+        while self.step(true).await?.waiting > 0 {}
+        Ok(())
+    }
+
+    /// Ends what reads the sources; the store is let go.
+    pub async fn rest(&self) {
+        for source in self.followed.lock().await.iter_mut() {
+            source.rest().await;
+        }
+    }
+
     /// Gives some chunks their vectors; says whether more lack one.
     pub async fn embed_some(&self) -> Result<bool> {
         let mut more = false;
@@ -263,13 +276,21 @@ impl Searcher {
         let fused = call::fused(text.as_ref(), &near, space.as_ref().map(|space| space.model()), depth);
         let hits = self.shown(scope, wish, &fused, allowed.as_ref(), space.as_deref())?;
         if let Some(space) = space.as_ref().filter(|_| vector.is_some()) {
-            let missing = space.missing(&self.shelf).len();
+            // Of those that may be seen: how many others have is nobody's business.
+            let missing = space.missing(&self.shelf);
+            let missing = allowed.as_ref().map_or_else(|| missing.len(), |allowed| missing.intersection_len(allowed));
             if missing > 0 {
                 notes.push(format!("{missing} chunks are not embedded yet and are found by their words only"));
             }
         }
         let model = space.filter(|_| vector.is_some()).map(|space| space.model().to_owned());
-        Ok(Found { hits, covered_seq: self.progress.covered(), behind: self.behind(), model, notes })
+        Ok(Found {
+            hits,
+            covered_seq: self.progress.covered(),
+            behind: self.progress.behind(&self.store),
+            model,
+            notes,
+        })
     }
 
     /// The question's vector, if vectors take part and there is a model.
@@ -344,11 +365,6 @@ impl Searcher {
             Ok(SearchHit { heading, text, ..hit })
         };
         found.into_iter().map(with_words).collect()
-    }
-
-    /// Whether rows of the sources wait to be seen.
-    fn behind(&self) -> bool {
-        self.progress.behind()
     }
 }
 

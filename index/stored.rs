@@ -117,6 +117,12 @@ pub fn kind_of(name: &str) -> Option<TextKind> {
     [TextKind::Prose, TextKind::Code, TextKind::Log, TextKind::Config].into_iter().find(|kind| kind_name(*kind) == name)
 }
 
+/// The kind that somebody names.
+pub fn kind_named(name: &str) -> Result<TextKind> {
+    let unknown = || Error::invalid(format!("{name} is no kind of text; there are prose, code, log and config"));
+    kind_of(name).ok_or_else(unknown)
+}
+
 /// The rows of an answer.
 pub async fn ask(store: &Store, scope: &Scope, sql: &str, params: &[&str]) -> Result<Vec<RecordBatch>> {
     let question = Question { sql: sql.to_owned(), params: params.iter().map(|param| (*param).to_owned()).collect() };

@@ -68,7 +68,8 @@ fn settled(ground: &Ground) -> Value {
     loop {
         let now = status(ground);
         let missing = now["active"]["missing"].as_u64().unwrap_or(0);
-        if now["waiting_documents"] == 0 && now["behind"] == false && missing == 0 && now["chunks"].as_u64() > Some(0) {
+        if now["waiting_documents"] == 0 && now["behind"] == false && missing == 0 {
+            assert!(now["chunks"].as_u64() > Some(0), "there are documents: {now:#}");
             return now;
         }
         assert!(begun.elapsed() < PATIENCE, "{now:#}");

@@ -96,8 +96,7 @@ class Server:
             status = json.loads(done.stdout)
             active = status["active"]
             texts = sum(source["documents"] for source in status["sources"])
-            # Before its first look the index knows of nothing that it lacks; the demo brought documents.
-            if texts and status["waiting_documents"] == 0 and not status["behind"] and not (active and active["missing"]):
+            if status["waiting_documents"] == 0 and not status["behind"] and not (active and active["missing"]):
                 return f"{texts} texts, " + (f"words and vectors by {active['model']}" if active else "full text only: no weights were pulled")
             time.sleep(0.2)
         sys.exit("the index did not become whole")

@@ -84,8 +84,8 @@ impl<'a> CachedEmbedder<'a> {
     ) -> Result<Vec<Vec<f32>>> {
         let keys: Vec<Key> = texts.iter().map(|text| key(text, purpose)).collect();
         let mut missing: Vec<usize> = (0..texts.len()).filter(|n| !self.known.contains_key(&keys[*n])).collect();
-        // Texts of like length together, so that a batch has no padding.
-        missing.sort_by_key(|n| texts[*n].len());
+        // Texts of like length together, so that a batch has no padding; the same ones side by side.
+        missing.sort_unstable_by_key(|n| (texts[*n].len(), keys[*n]));
         missing.dedup_by_key(|n| keys[*n]);
         let mut done = texts.len() - missing.len();
         told(done);

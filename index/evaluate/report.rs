@@ -100,6 +100,11 @@ impl Report {
         }
     }
 
+    /// Whether the questions are judged by documents; else by spans of them.
+    pub fn by_documents(&self) -> bool {
+        !self.legs[0].values.is_empty()
+    }
+
     /// Legs that ran.
     pub fn ran(&self) -> impl Iterator<Item = Leg> + '_ {
         Leg::ALL.into_iter().filter(|leg| self.model.is_some() || *leg == Leg::Text)
@@ -107,8 +112,7 @@ impl Report {
 
     /// Every measure with its intervals.
     pub fn scores(&self) -> Vec<Scores> {
-        let by_documents = !self.legs[0].values.is_empty();
-        let measures: &[&'static str] = if by_documents { MEASURES } else { &SPAN_MEASURES };
+        let measures: &[&'static str] = if self.by_documents() { MEASURES } else { &SPAN_MEASURES };
         let scores = measures.iter().enumerate().map(|(n, measure)| Scores {
             measure,
             legs: self.ran().map(|leg| (leg, bootstrap(&self.column(leg, n)))).collect(),

@@ -73,6 +73,15 @@ pub fn learn(judged: &[Judged], before: &Weights) -> Learned {
     Learned { weights, before: score, after, taken }
 }
 
+/// Weights for several collections, each of which counts the same whatever its size, near to those before.
+pub fn fit(collections: &[&[Judged]], before: &Weights) -> Weights {
+    let collections: Vec<Vec<&Judged>> = collections.iter().map(|judged| judged.iter().collect()).collect();
+    let worth = |weights: &Weights| {
+        collections.iter().map(|judged| mean(judged, weights)).sum::<f64>() / collections.len().max(1) as f64
+    };
+    climb(worth, before)
+}
+
 fn mean(judged: &[&Judged], weights: &Weights) -> f64 {
     let total: f64 =
         judged.iter().map(|one| ndcg(ranked(one, weights).iter().map(|hit| hit.id), &one.relevant, 10)).sum();
@@ -83,13 +92,17 @@ fn ranked(one: &Judged, weights: &Weights) -> Vec<Fused> {
     fuse(&one.question, &one.text, &one.vector, 10, weights)
 }
 
+fn search(judged: &[&Judged], before: &Weights) -> Weights {
+    climb(|weights| mean(judged, weights), before)
+}
+
 /// Goes a step in a random direction, and stays where it is better; steps grow with success and shrink without. The dice
 /// are the same each time.
-fn search(judged: &[&Judged], before: &Weights) -> Weights {
+fn climb(worth: impl Fn(&Weights) -> f64, before: &Weights) -> Weights {
     let start = before.numbers();
     let worth = |numbers: [f32; NUMBERS]| {
         let way: f32 = numbers.iter().zip(start).map(|(a, b)| (a - b) * (a - b)).sum();
-        mean(judged, &Weights::from_numbers(numbers)) - PULL * f64::from(way)
+        worth(&Weights::from_numbers(numbers)) - PULL * f64::from(way)
     };
     let (mut best, mut step, mut dice) = (start, 0.5f32, 0x2545_f491_4f6c_dd1du64);
     let mut best_worth = worth(best);

@@ -1,13 +1,14 @@
 //! From changed texts to searchable chunks: what changed is told by comparing the sources' rows with what is on the shelf,
 //! cut, written into the store, and only then put into the index. A crash in between is made good at the next start.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::fault::{Point, reached};
 use engine::{Error, Frame, Result, Rows, Store};
 use rayon::prelude::*;
+use tokio::task::{JoinError, JoinSet};
 
 use super::mark::Mark;
 use super::shelf::{Document, Hash, Put};
@@ -26,15 +27,19 @@ const RECUT_A_STEP: usize = 8;
 const BYTES_A_STEP: usize = 4 << 20;
 /// Of a source's time, the share that looking for changes may take: a look that took 100 ms is followed by a pause of 300.
 const LOOK_SHARE: u32 = 4;
+/// How long a step waits for looks: those of small sources end within it.
+const SOON: Duration = Duration::from_millis(50);
 
 /// What is known of one source.
 #[derive(Debug)]
 pub(super) struct Followed {
-    source: &'static MaterialSource,
+    pub(super) source: &'static MaterialSource,
     /// The tables' changes when they were last looked at, and how texts were cut then.
     seen: Option<(u64, String)>,
     /// Not before this moment.
     next_look: Option<Instant>,
+    /// The look that is on its way: a source of much data keeps no other waiting.
+    looking: JoinSet<Result<Look>>,
     /// Texts to be cut, the newest first.
     changed: VecDeque<(Place, i64)>,
     /// Texts that are gone.
@@ -45,9 +50,35 @@ impl Followed {
     /// The sources whose tables the store has.
     pub(super) fn all(store: &Store) -> Vec<Followed> {
         let has = |table: &&str| store.catalogue().tables.iter().any(|declared| declared.name == *table);
-        let of = |source| Followed { source, seen: None, next_look: None, changed: VecDeque::new(), gone: Vec::new() };
+        let of = |source| Followed {
+            source,
+            seen: None,
+            next_look: None,
+            looking: JoinSet::new(),
+            changed: VecDeque::new(),
+            gone: Vec::new(),
+        };
         MATERIAL.iter().filter(|source| source.tables.iter().all(|table| has(&table))).map(of).collect()
     }
+
+    /// Ends the look that is on its way.
+    pub(super) async fn rest(&mut self) {
+        self.looking.shutdown().await;
+    }
+
+    /// Texts that wait.
+    fn waiting(&self) -> usize {
+        self.changed.len() + self.gone.len()
+    }
+}
+
+/// What a source's tables held.
+#[derive(Debug)]
+struct Look {
+    /// The tables' changes before they were read.
+    changes: u64,
+    places: HashMap<Place, i64>,
+    took: Duration,
 }
 
 /// What a model makes of new chunks.
@@ -60,8 +91,6 @@ pub struct Step {
     pub texts: usize,
     /// Texts that wait.
     pub waiting: usize,
-    /// Whether a source was not looked at although it changed: its turn comes later.
-    pub postponed: bool,
 }
 
 /// A text's new chunks.
@@ -83,35 +112,77 @@ impl Searcher {
     pub(super) async fn step(&self, patient: bool) -> Result<Step> {
         let mut followed = self.followed.lock().await;
         let mut step = Step::default();
-        for source in followed.iter_mut() {
-            step.postponed |= self.look(source, patient).await?;
-        }
+        // A source that cannot be read keeps no other from being followed.
+        let looked = self.look_at(&mut followed, patient).await;
         let mut budget = TEXTS_A_STEP;
         for source in followed.iter_mut() {
-            while budget > 0 && !(source.changed.is_empty() && source.gone.is_empty()) {
+            while budget > 0 && source.waiting() > 0 {
                 let (taken, slow) = self.advance(source, budget).await?;
                 budget = if slow { 0 } else { budget.saturating_sub(taken.max(1)) };
                 step.texts += taken;
             }
         }
-        step.waiting = followed.iter().map(|source| source.changed.len() + source.gone.len()).sum();
-        self.progress.waiting_texts(step.waiting, step.postponed);
-        Ok(step)
+        step.waiting = followed.iter().map(Followed::waiting).sum();
+        looked.map(|()| step)
     }
 
-    /// Compares a source with the shelf, if its tables changed since the last look. Says whether that was put off.
-    async fn look(&self, followed: &mut Followed, patient: bool) -> Result<bool> {
-        let now: u64 = followed.source.tables.iter().map(|table| self.store.changes(table)).sum();
+    /// Looks for changes of every source, and makes none of them searchable.
+    pub(super) async fn look_around(&self) -> Result<()> {
+        let mut followed = self.followed.lock().await;
+        self.look_at(&mut followed, true).await
+    }
+
+    /// Looks for changes of all sources at the same time. Who is not patient takes what is there soon; the rest comes with a
+    /// later step.
+    async fn look_at(&self, followed: &mut [Followed], patient: bool) -> Result<()> {
+        // A look that is on its way already may have missed what a patient one waits for.
+        let on_the_way = followed.iter().map(|source| !source.looking.is_empty()).collect::<Vec<_>>();
+        followed.iter_mut().for_each(|source| self.begin_look(source, patient));
+        let soon = tokio::time::Instant::now() + SOON;
+        let mut all = Ok(());
+        for (source, on_the_way) in followed.iter_mut().zip(on_the_way) {
+            let ended = match patient {
+                true => source.looking.join_next().await,
+                false => tokio::time::timeout_at(soon, source.looking.join_next()).await.ok().flatten(),
+            };
+            let mut looked = self.end_look(source, ended);
+            if patient && on_the_way {
+                self.begin_look(source, true);
+                let ended = source.looking.join_next().await;
+                looked = self.end_look(source, ended);
+            }
+            all = all.and(looked);
+        }
+        all
+    }
+
+    /// Begins to read a source, if its tables changed since the last look. Puts that off where it has just been read, unless
+    /// somebody waits for it.
+    fn begin_look(&self, followed: &mut Followed, patient: bool) {
+        let source = followed.source;
+        let changes = source.changes(&self.store);
+        let put_off = !patient && followed.next_look.is_some_and(|at| Instant::now() < at);
+        let known = followed.seen.as_ref().is_some_and(|seen| *seen == (changes, self.cutting().name));
+        if put_off || known || !followed.looking.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        followed.looking.spawn(async move {
+            let begun = Instant::now();
+            let places = material::places(&store, source).await?;
+            Ok(Look { changes, places, took: begun.elapsed() })
+        });
+    }
+
+    /// Compares what a source held with the shelf, where a look ended.
+    fn end_look(
+        &self,
+        followed: &mut Followed,
+        ended: Option<std::result::Result<Result<Look>, JoinError>>,
+    ) -> Result<()> {
+        let Some(ended) = ended else { return Ok(()) };
+        let Look { changes, places, took } = ended.map_err(|e| Error::unavailable("look for changes", e))??;
         let cutting = self.cutting();
-        let now = (now, cutting.name.clone());
-        if followed.seen.as_ref() == Some(&now) {
-            return Ok(false);
-        }
-        if !patient && followed.next_look.is_some_and(|at| Instant::now() < at) {
-            return Ok(true);
-        }
-        let begun = Instant::now();
-        let places = material::places(&self.store, followed.source).await?;
         let (mut changed, mut gone, mut newest) = (Vec::new(), Vec::new(), 0);
         {
             let shelf = self.shelf.read();
@@ -131,10 +202,11 @@ impl Searcher {
         // A text without chunks leaves no trace on the shelf.
         changed.retain(|(place, seq)| self.empty.lock().get(place) != Some(seq));
         (followed.changed, followed.gone) = (changed.into(), gone);
-        followed.seen = Some(now);
-        followed.next_look = Some(Instant::now() + begun.elapsed() * (LOOK_SHARE - 1));
+        followed.seen = Some((changes, cutting.name));
+        followed.next_look = Some(Instant::now() + took * (LOOK_SHARE - 1));
         self.progress.seen(newest);
-        Ok(false)
+        self.progress.looked(followed.source, changes, followed.waiting());
+        Ok(())
     }
 
     /// Cuts some of a source's changed texts and puts them in place; answers how many, and whether a model had to read them
@@ -163,6 +235,7 @@ impl Searcher {
         self.put(&cuts, &gone, recut).await?;
         followed.changed.drain(..done);
         followed.gone.clear();
+        self.progress.wait(followed.source, followed.waiting());
         Ok((done + gone.len(), recut))
     }
 
@@ -199,8 +272,8 @@ impl Searcher {
                 end(place, 0, &mut rows, &mut written)?;
             }
         }
-        self.note_empty(cuts);
         if rows.is_empty() {
+            self.note_empty(cuts);
             return Ok(());
         }
         let mut frame = Frame::new("index");
@@ -208,6 +281,8 @@ impl Searcher {
         let receipt = self.store.append(frame).await?;
         reached(Point::ChunksWritten);
         self.place(cuts, &written, receipt.seq, &old, &vectors)?;
+        // Only now: a text whose old chunks could not be taken out is looked at again.
+        self.note_empty(cuts);
         let mut shelf = self.shelf.write();
         gone.iter().for_each(|place| shelf.forget(place));
         cuts.iter().filter(|cut| cut.chunks.is_empty()).for_each(|cut| shelf.forget(&place_of(&cut.material)));

@@ -108,39 +108,17 @@ impl Ranked {
         let mut wish = SearchWish { legs: self.legs, ..SearchWish::new(&text(query).ok_or_else(usage)?, k) };
         if let Some(options) = options {
             let told = |e: serde_json::Error| Error::invalid(format!("the options of {}: {e}", self.doc.name));
-            let options: Options = serde_json::from_str(&options).map_err(told)?;
-            wish.filters = super::Filters {
-                tenant: options.tenant,
-                source: options.source,
-                language: options.language,
-                kind: options.kind.as_deref().map(kind).transpose()?,
-                path: options.path,
-                document: options.document,
-            };
-            (wish.language, wish.as_of) = (options.query_language, options.as_of);
+            // Filters, and two that are none.
+            let mut options: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(&options).map_err(told)?;
+            let mut take = |name: &str| options.remove(name).unwrap_or_default();
+            wish.language = serde_json::from_value(take("query_language")).map_err(told)?;
+            wish.as_of = serde_json::from_value(take("as_of")).map_err(told)?;
+            wish.filters = serde_json::from_value(options.into()).map_err(told)?;
         }
         wish.check()?;
         Ok(wish)
     }
-}
-
-/// The third argument.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    tenant: Option<String>,
-    source: Option<String>,
-    language: Option<String>,
-    kind: Option<String>,
-    path: Option<String>,
-    document: Option<String>,
-    query_language: Option<String>,
-    as_of: Option<super::Moment>,
-}
-
-fn kind(name: &str) -> Result<crate::text::TextKind> {
-    let unknown = || Error::invalid(format!("{name} is no kind of text; there are prose, code, log and config"));
-    crate::stored::kind_of(name).ok_or_else(unknown)
 }
 
 fn number(value: &ScalarValue) -> Option<usize> {

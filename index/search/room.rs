@@ -120,13 +120,23 @@ impl SearchRoom {
     pub async fn ready(&self) -> Result<Arc<Searcher>> {
         let searcher = self.searcher().await?;
         if *self.keeping.read() == Keeping::WhoeverAsks {
-            while searcher.follow_some().await? {}
+            searcher.follow_all().await?;
             let missing = searcher.status().active.map_or(0, |active| active.missing);
             if missing <= EMBEDDED_IN_PASSING_MAX {
                 while searcher.embed_some().await? {}
             }
         }
         Ok(searcher)
+    }
+
+    /// How far the index is. Where no task follows the sources, they are looked at first: else nobody knew what waits.
+    pub async fn status(&self) -> Result<IndexStatus> {
+        let searcher = self.searcher().await?;
+        if *self.keeping.read() != Keeping::Followed {
+            let looked = searcher.look_around().await;
+            searcher.tell_failure(true, looked.as_ref().err());
+        }
+        Ok(searcher.status())
     }
 
     /// Leaves the index as it is until somebody builds it.
@@ -172,7 +182,9 @@ impl SearchRoom {
             follower.abort();
             let _ = follower.await;
         }
-        self.opened().map_or(Ok(()), |searcher| searcher.save())
+        let Some(searcher) = self.opened() else { return Ok(()) };
+        searcher.rest().await;
+        searcher.save()
     }
 }
 

@@ -172,11 +172,9 @@ impl Space {
         let _one_at_a_time = self.filling.lock().await;
         let mut wanted = self.wanted(shelf, passages, most)?;
         let known: Vec<Hash> = wanted.keys().filter(|hash| self.stored.lock().contains(*hash)).copied().collect();
-        for part in known.chunks(LOOKED_UP_MAX) {
-            for (hash, vector) in self.look_up(store, part).await? {
-                self.put(shelf, &hash, &vector);
-                wanted.remove(&hash);
-            }
+        for (hash, vector) in self.vectors_of(store, &known).await? {
+            self.put(shelf, &hash, &vector);
+            wanted.remove(&hash);
         }
         let wanted: Vec<(Hash, Wanted)> = wanted.into_iter().collect();
         for part in wanted.chunks(EMBEDDED_TOGETHER) {
@@ -297,7 +295,7 @@ impl Space {
         self.vectors.read().search(vector, k, allowed)
     }
 
-    /// The vectors of some inputs, of those that the store keeps; for answers as of then.
+    /// The vectors of some inputs, of those that the store keeps.
     pub async fn vectors_of(&self, store: &Store, hashes: &[Hash]) -> Result<Vec<(Hash, Vec<f32>)>> {
         let mut found = Vec::with_capacity(hashes.len());
         for part in hashes.chunks(LOOKED_UP_MAX) {

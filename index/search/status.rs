@@ -1,30 +1,62 @@
 //! How far the index is: what it covers, what waits, which models have their vectors.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use engine::Store;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Searcher;
 use super::space::Space;
-use crate::material::MATERIAL;
+use crate::material::{MATERIAL, MaterialSource};
 
 /// Figures of the work.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
     newest: AtomicI64,
-    waiting: AtomicU64,
-    postponed: AtomicBool,
-    failed: parking_lot::Mutex<Option<String>>,
+    followed: Mutex<Vec<Looked>>,
+    failed: Mutex<Option<String>>,
+}
+
+/// What is known of a source that is followed.
+#[derive(Debug)]
+struct Looked {
+    source: &'static MaterialSource,
+    /// Its tables' changes when it was last looked at; none before the first look.
+    changes: Option<u64>,
+    /// Its texts that wait.
+    waiting: usize,
 }
 
 impl Progress {
-    pub(super) fn seen(&self, newest: i64) {
-        self.newest.fetch_max(newest, Ordering::Relaxed);
+    /// Of these sources, before the first look.
+    pub(super) fn new(followed: impl Iterator<Item = &'static MaterialSource>) -> Progress {
+        let of = |source| Looked { source, changes: None, waiting: 0 };
+        Progress {
+            newest: AtomicI64::new(0),
+            followed: Mutex::new(followed.map(of).collect()),
+            failed: Mutex::default(),
+        }
     }
 
-    pub(super) fn waiting_texts(&self, waiting: usize, postponed: bool) {
-        self.waiting.store(waiting as u64, Ordering::Relaxed);
-        self.postponed.store(postponed, Ordering::Relaxed);
+    /// A source was looked at when its tables had changed so often, and so many texts of it wait.
+    pub(super) fn looked(&self, source: &MaterialSource, changes: u64, waiting: usize) {
+        self.of(source, |looked| (looked.changes, looked.waiting) = (Some(changes), waiting));
+    }
+
+    /// So many texts of a source wait now.
+    pub(super) fn wait(&self, source: &MaterialSource, waiting: usize) {
+        self.of(source, |looked| looked.waiting = waiting);
+    }
+
+    fn of(&self, source: &MaterialSource, tell: impl FnOnce(&mut Looked)) {
+        if let Some(looked) = self.followed.lock().iter_mut().find(|looked| looked.source.name == source.name) {
+            tell(looked);
+        }
+    }
+
+    pub(super) fn seen(&self, newest: i64) {
+        self.newest.fetch_max(newest, Ordering::Relaxed);
     }
 
     pub(super) fn failed(&self, error: Option<String>) {
@@ -36,8 +68,15 @@ impl Progress {
         u64::try_from(self.newest.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    pub(super) fn behind(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0 || self.postponed.load(Ordering::Relaxed)
+    /// Texts that wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.followed.lock().iter().map(|looked| looked.waiting as u64).sum()
+    }
+
+    /// Whether texts wait, or a source changed since it was looked at, or never was.
+    pub(super) fn behind(&self, store: &Store) -> bool {
+        let behind = |looked: &Looked| looked.waiting > 0 || looked.changes != Some(looked.source.changes(store));
+        self.followed.lock().iter().any(behind)
     }
 }
 
@@ -70,7 +109,7 @@ pub struct IndexStatus {
     pub covered_seq: u64,
     /// Texts that wait to be cut.
     pub waiting_documents: u64,
-    /// Whether a source changed and was not looked at yet.
+    /// Whether texts wait, or a source changed and was not looked at yet.
     pub behind: bool,
     /// Texts that are searchable.
     pub documents: u64,
@@ -97,6 +136,8 @@ pub struct IndexStatus {
 impl Searcher {
     /// How far the index is.
     pub fn status(&self) -> IndexStatus {
+        // First what waits: a chunk that came later lacks its vector below, and one that came before is counted there.
+        let (behind, waiting_documents) = (self.progress.behind(&self.store), self.progress.waiting());
         let of = |space: &Space| SpaceStatus {
             model: space.model().to_owned(),
             embedded: space.len(),
@@ -106,7 +147,7 @@ impl Searcher {
         let next = self.next.read().as_deref().map(of);
         let (text_bytes, garbage_bytes) = self.passages.size();
         let shelf = self.shelf.read();
-        let source = |source: &crate::material::MaterialSource| {
+        let source = |source: &MaterialSource| {
             let mine = || shelf.documents().filter(|held| held.about.material == source.name);
             SourceStatus {
                 name: source.name.to_owned(),
@@ -116,8 +157,8 @@ impl Searcher {
         };
         IndexStatus {
             covered_seq: self.progress.covered(),
-            waiting_documents: self.progress.waiting.load(Ordering::Relaxed),
-            behind: self.progress.behind(),
+            waiting_documents,
+            behind,
             documents: shelf.documents().count() as u64,
             chunks: shelf.live().len(),
             inputs: shelf.hashes().count() as u64,

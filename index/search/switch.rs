@@ -66,9 +66,18 @@ impl Searcher {
             let mut active = self.active.write();
             if active.as_ref().is_some_and(|active| active.model() == model) {
                 *active = None;
+                self.forget()?;
             }
         }
         Space::drop(&self.store, &self.dir, model).await
+    }
+
+    /// The next start turns to no model by itself.
+    fn forget(&self) -> Result<()> {
+        match std::fs::remove_file(self.dir.join(ACTIVE)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::unavailable("forget the model in use", e)),
+            _ => Ok(()),
+        }
     }
 
     fn remember(&self, model: &str) -> Result<()> {

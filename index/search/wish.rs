@@ -45,7 +45,7 @@ pub struct Filters {
 mod kind {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::stored::{kind_name, kind_of};
+    use crate::stored::{kind_name, kind_named};
     use crate::text::TextKind;
 
     pub fn serialize<S: Serializer>(kind: &Option<TextKind>, to: S) -> Result<S::Ok, S::Error> {
@@ -57,8 +57,7 @@ mod kind {
 
     pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Option<TextKind>, D::Error> {
         let name: Option<String> = Option::deserialize(from)?;
-        let unknown = |name: String| serde::de::Error::custom(format!("{name} is no kind: prose, code, log, config"));
-        name.map(|name| kind_of(&name).ok_or_else(|| unknown(name))).transpose()
+        name.map(|name| kind_named(&name).map_err(serde::de::Error::custom)).transpose()
     }
 }
 
@@ -125,7 +124,7 @@ pub struct LegPart {
     pub rank: usize,
     /// Its score there.
     pub score: f32,
-    /// The score as it is weighed, 0 to 1.
+    /// The score as it is weighed: 1 is every word of the question, or as much nearness; below zero adds nothing.
     pub normalized: f32,
     /// How much this way counts for this question.
     pub weight: f32,
@@ -191,7 +190,7 @@ pub struct Found {
     pub hits: Vec<SearchHit>,
     /// The newest `_seq` among the rows that the index has seen.
     pub covered_seq: u64,
-    /// Whether rows wait to be seen.
+    /// Whether rows of the sources wait: to be seen, or to be cut.
     pub behind: bool,
     /// The model whose vectors took part.
     pub model: Option<String>,

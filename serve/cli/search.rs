@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use engine::{Error, Result};
+use engine::Result;
 use index::search::{Filters, Found, LegPart, Legs, Moment, SearchHit, SearchWish};
 
 use super::embedder::EmbedderArgs;
@@ -101,11 +101,7 @@ impl Search {
     }
 
     fn wish(&self) -> Result<SearchWish> {
-        let kind = self.kind.as_deref().map(|name| {
-            let unknown =
-                || Error::invalid(format!("{name} is no kind of text; there are prose, code, log and config"));
-            index::stored::kind_of(name).ok_or_else(unknown)
-        });
+        let kind = self.kind.as_deref().map(index::stored::kind_named);
         let moment = |when: &String| when.parse().map_or_else(|_| Moment::Time(when.clone()), Moment::Seq);
         Ok(SearchWish {
             query: self.query.clone(),

@@ -41,7 +41,7 @@ pub async fn search(State(house): State<Arc<House>>, Json(wish): Json<FindWish>)
 
 /// How far the index is.
 pub async fn status(State(house): State<Arc<House>>) -> Result<Json<IndexStatus>, Problem> {
-    Ok(Json(house.search.searcher().await?.status()))
+    Ok(Json(house.search.status().await?))
 }
 
 /// Deletes a model's vectors.

@@ -63,7 +63,9 @@ struct Usage {
 
 /// Embeds the texts of a request.
 pub async fn embed(State(house): State<Arc<House>>, body: Bytes) -> Result<Json<Vectors>, Problem> {
-    let embedder = house.embedder.clone().ok_or_else(|| {
+    // The one that questions use, once there is an index: another may have been turned to since the start.
+    let in_use = house.search.opened().and_then(|searcher| searcher.embedder());
+    let embedder = in_use.or_else(|| house.embedder.clone()).ok_or_else(|| {
         let text =
             "this server has no model that embeds: `stellwerk model pull multilingual-e5-small`, then start it again";
         Error::new(Kind::NotFound, text)

@@ -70,7 +70,7 @@ impl Reach for Local {
     }
 
     async fn index_status(&self) -> Result<IndexStatus> {
-        Ok(self.house.search.searcher().await?.status())
+        self.house.search.status().await
     }
 
     async fn index_build(

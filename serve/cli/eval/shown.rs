@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use index::evaluate::law::LeftOut;
 use index::evaluate::measure::Interval;
 use index::evaluate::{Leg, Report, Step};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -141,6 +142,33 @@ pub fn json(reports: &[Report]) -> Value {
     let mean: Map<String, Value> =
         mean(reports).into_iter().map(|(leg, mean)| (leg.name().to_owned(), json!(mean))).collect();
     json!({"sets": sets, "mean": {"ndcg@10": mean}})
+}
+
+/// The law, collection by collection, and its second half: on average two points above the best single leg.
+pub fn law(law: &[LeftOut]) -> String {
+    let mut out = format!(
+        "\n{:<24} {:>8} {:>8}  {:<24} {}\n",
+        "by the others' weights", "best leg", "fusion", "ahead of the better leg", "the law"
+    );
+    let points =
+        |(mean, low, high): (f64, f64, f64)| format!("{:+.2} [{:+.2} {:+.2}]", 100.0 * mean, 100.0 * low, 100.0 * high);
+    for one in law {
+        let (best, fusion) = (100.0 * one.text.max(one.vector), 100.0 * one.fusion);
+        let verdict = if one.holds() { "holds" } else { "does not hold" };
+        let _ = writeln!(out, "{:<24} {best:>8.2} {fusion:>8.2}  {:<24} {verdict}", one.name, points(one.lead));
+    }
+    let mean = |value: &dyn Fn(&LeftOut) -> f64| 100.0 * law.iter().map(value).sum::<f64>() / law.len().max(1) as f64;
+    let single = mean(&|one| one.text).max(mean(&|one| one.vector));
+    let fusion = mean(&|one| one.fusion);
+    let _ =
+        writeln!(out, "{:<24} {single:>8.2} {fusion:>8.2}  {:+.2} over the best single leg", "mean", fusion - single);
+    out
+}
+
+/// The same beside everything else.
+pub fn with_law(mut all: Value, law: &[LeftOut]) -> Value {
+    all["leave_one_out"] = json!(law);
+    all
 }
 
 /// Every question's traits, lists and judgements.
