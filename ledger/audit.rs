@@ -3,6 +3,7 @@
 //! together with the change that it tells of.
 
 mod append;
+mod budgets;
 mod denial;
 mod entry;
 pub mod export;

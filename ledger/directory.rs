@@ -84,6 +84,10 @@ impl Directory {
 }
 
 fn checked(what: &str, text: &str) -> Result<Value> {
+    // In filters and budgets a star stands for every tenant.
+    if what == "tenant" && text.contains('*') {
+        return Err(Error::invalid("the id of a tenant has no `*`: that stands for several"));
+    }
     if text.trim().is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(Error::invalid(format!("a {what} has 1 to {NAME_BYTES_MAX} bytes and no control characters")));
     }

@@ -114,10 +114,10 @@ pub async fn known(store: &Store, tenant: &str, list: Option<&str>) -> Result<Ve
     Ok((0..answer.rows()).map(rate).collect())
 }
 
-/// Every rate, by pair and day.
+/// Every rate, by the two currencies and day; asked once a row, so a look-up allocates nothing.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    pairs: HashMap<(String, String), BTreeMap<i64, i128>>,
+    pairs: HashMap<String, HashMap<String, BTreeMap<i64, i128>>>,
 }
 
 /// A rate as a fraction, so that an inverse is not rounded before it is used.
@@ -133,7 +133,8 @@ impl Exchange {
         rates.sort_by(|a, b| b.rate_list.cmp(&a.rate_list));
         let mut exchange = Exchange::default();
         for rate in rates {
-            exchange.pairs.entry((rate.from, rate.to)).or_default().insert(rate.valid_from, rate.rate);
+            let days = exchange.pairs.entry(rate.from).or_default().entry(rate.to).or_default();
+            days.insert(rate.valid_from, rate.rate);
         }
         exchange
     }
@@ -163,7 +164,7 @@ impl Exchange {
 
     fn fraction(&self, from: &str, to: &str, at: i64) -> Option<Fraction> {
         let newest = |from: &str, to: &str| {
-            let rates = self.pairs.get(&(from.to_owned(), to.to_owned()))?;
+            let rates = self.pairs.get(from)?.get(to)?;
             rates.range(..=at).next_back().map(|(_, rate)| *rate)
         };
         let one = crate::decimal::ONE;

@@ -5,6 +5,18 @@ use engine::View;
 
 const COST_AND_USAGE_SQL: &str = include_str!("views/cost_and_usage.sql");
 
+/// Sums over charges by month, tenant and the columns of a file. A view's GROUP BY numbers what stands before the sums.
+macro_rules! cost_by {
+    ($file:literal, $group_by:literal) => {
+        concat!(
+            include_str!("views/cost_by/head.sql"),
+            include_str!($file),
+            include_str!("views/cost_by/sums.sql"),
+            $group_by
+        )
+    };
+}
+
 /// The views; those of FOCUS's datasets under the names that it uses.
 pub const VIEWS: &[&View] = &[
     &COST_AND_USAGE,
@@ -81,35 +93,38 @@ pub static BUDGET_STATUS: View = View {
 };
 
 /// Cost by month and tenant.
-pub static COST_BY_TENANT: View =
-    View { name: "cost_by_tenant", doc: "Cost by month and tenant.", sql: include_str!("views/cost_by_tenant.sql") };
+pub static COST_BY_TENANT: View = View {
+    name: "cost_by_tenant",
+    doc: "Cost by month and tenant.",
+    sql: concat!(include_str!("views/cost_by/head.sql"), include_str!("views/cost_by/sums.sql"), "GROUP BY 1, 2, 3"),
+};
 
 /// Cost by month, tenant and service.
 pub static COST_BY_SERVICE: View = View {
     name: "cost_by_service",
     doc: "Cost by month, tenant and service.",
-    sql: include_str!("views/cost_by_service.sql"),
+    sql: cost_by!("views/cost_by/service.sql", "GROUP BY 1, 2, 3, 4, 5, 6"),
 };
 
 /// Cost by month, tenant, environment and application.
 pub static COST_BY_ENVIRONMENT: View = View {
     name: "cost_by_environment",
     doc: "Cost by month, tenant, environment and application.",
-    sql: include_str!("views/cost_by_environment.sql"),
+    sql: cost_by!("views/cost_by/environment.sql", "GROUP BY 1, 2, 3, 4, 5"),
 };
 
 /// Cost by month, tenant, cost centre and owner.
 pub static COST_BY_COST_CENTER: View = View {
     name: "cost_by_cost_center",
     doc: "Cost by month, tenant, cost centre and owner.",
-    sql: include_str!("views/cost_by_cost_center.sql"),
+    sql: cost_by!("views/cost_by/cost_center.sql", "GROUP BY 1, 2, 3, 4, 5"),
 };
 
 /// Cost by month, tenant, project, task, pipeline run, agent and application: who is charged for it.
 pub static COST_CHARGEBACK: View = View {
     name: "cost_chargeback",
     doc: "Cost by month, tenant, project, task, pipeline run, agent and application: who is charged for it.",
-    sql: include_str!("views/cost_chargeback.sql"),
+    sql: cost_by!("views/cost_by/chargeback.sql", "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"),
 };
 
 /// Each month by tenant and service, up to its last day with a charge, beside the same days of the month before.

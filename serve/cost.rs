@@ -5,12 +5,13 @@ use engine::{Error, Result, Store};
 use ingest::allocation::idle_by_cluster;
 use ingest::allocation::stored::{self, Stored};
 use ingest::cost::estimate::{self, ClusterWish, Estimated};
-use ledger::allocate::{Entry, Options, Outcome, Share, Split, allocate};
+use ledger::allocate::{Entry, Options, Outcome, Split, allocate};
 use ledger::decimal;
 use ledger::estimate::{Settlement, settle_stored};
 use ledger::exchange::Exchange;
 use ledger::period::{Seal, SealWish, broken_seals, seal};
 use ledger::price::ResourceBook;
+use ledger::principal::Caller;
 use serde::{Deserialize, Serialize};
 
 use crate::house::House;
@@ -156,7 +157,16 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
             let exchange = Exchange::load(store).await?;
             CostAnswer::Settled(settle_stored(store, *window, &exchange).await?)
         }
-        CostWish::Seal(wish) => CostAnswer::Sealed(seal(store, wish).await?),
+        CostWish::Seal(wish) => {
+            let sealed = seal(store, wish).await?;
+            let detail = serde_json::json!({
+                "issuer": wish.issuer, "forced": wish.is_forced, "note": wish.note,
+                "seals": sealed.iter().map(|seal| (&seal.tenant, &seal.root)).collect::<Vec<_>>(),
+            });
+            let entry = Caller::operator().entry("cost.seal", engine::clock::rfc3339(wish.period.0));
+            house.audit.record(entry.of_tenant(wish.tenant.as_deref()).with(detail)).await?;
+            CostAnswer::Sealed(sealed)
+        }
         CostWish::BrokenSeals => {
             let scope = engine::Scope::platform("cost/check");
             CostAnswer::Broken(broken_seals(store, &scope).await?)
@@ -164,20 +174,9 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
     })
 }
 
-/// The words for sharing idle.
-pub fn share_of(word: &str) -> Result<Share> {
-    match word {
-        "" | "none" => Ok(Share::None),
-        "weighted" => Ok(Share::Weighted),
-        "even" => Ok(Share::Even),
-        other => Err(Error::invalid(format!("idle is shared none, weighted or even, not {other:?}"))),
-    }
-}
-
-/// Usage of a window as it is stored; idle by node, or by cluster.
-pub async fn read_stored(store: &Store, wish: &stored::Wish, by_node: bool) -> Result<Stored> {
-    let prices = ResourceBook::load(store).await?;
-    let mut read = stored::read(store, wish, &prices).await?;
+/// Usage of a window as it is stored, at these prices; idle by node, or by cluster.
+pub async fn read_stored(store: &Store, wish: &stored::Wish, prices: &ResourceBook, by_node: bool) -> Result<Stored> {
+    let mut read = stored::read(store, wish, prices).await?;
     if !by_node {
         read.input.idle = idle_by_cluster(std::mem::take(&mut read.input.idle))?;
     }
@@ -189,7 +188,7 @@ async fn allocated(store: &Store, wish: &AllocateWish) -> Result<Allocated> {
     let overhead = decimal::parse(overhead).map_err(|why| Error::invalid(format!("the overhead {why}")))?;
     let options = Options {
         by: wish.by.iter().map(|text| text.parse()).collect::<Result<_>>()?,
-        share_idle: share_of(&wish.share_idle)?,
+        share_idle: wish.share_idle.parse()?,
         shared: wish.share.iter().map(|text| text.parse()).collect::<Result<_>>()?,
         split: if wish.share_split == "even" { Split::Even } else { Split::Weighted },
         overhead: overhead.units,
@@ -198,7 +197,8 @@ async fn allocated(store: &Store, wish: &AllocateWish) -> Result<Allocated> {
         condition: None,
     };
     let asked = stored::Wish { start: wish.window.0, end: wish.window.1, cluster: wish.cluster.clone() };
-    let read = read_stored(store, &asked, wish.is_idle_by_node).await?;
+    let prices = ResourceBook::load(store).await?;
+    let read = read_stored(store, &asked, &prices, wish.is_idle_by_node).await?;
     let outcome = allocate(&read.input, &options)?;
     Ok(Allocated { currency: read.currency, unpriced: read.unpriced, notes: read.notes, ..Allocated::of(&outcome) })
 }

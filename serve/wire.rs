@@ -111,7 +111,8 @@ pub async fn open_with(
     let state = Arc::clone(store.state());
     let audit = Arc::new(Audit::start(Arc::clone(&state), Arc::clone(&clock), Arc::new(OsDice), redactor).await?);
     store.set_witness(Arc::new(Book::new(Arc::clone(&audit))));
-    let budgets = Budgets::open(Arc::clone(&state), Arc::clone(&clock), node(store.settings())?).await?;
+    let options = Options { trail: Some(audit.clone()), ..node(store.settings())? };
+    let budgets = Budgets::open(Arc::clone(&state), Arc::clone(&clock), options).await?;
     budgets.run_commits();
     let directory = Directory::new(state, clock, Arc::new(OsDice)).with_audit(Arc::clone(&audit));
     Ok(Arc::new(House::new(store, directory, audit, prices, search, budgets, reference()).with_embedder(embedder)))

@@ -2,6 +2,7 @@
 //! that what a filter hides keeps its share and is never spread again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
 
 use engine::{Error, Result};
 
@@ -21,6 +22,19 @@ pub enum Share {
     Weighted,
     /// Each container the same.
     Even,
+}
+
+impl FromStr for Share {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self, Error> {
+        match word {
+            "" | "none" => Ok(Share::None),
+            "weighted" => Ok(Share::Weighted),
+            "even" => Ok(Share::Even),
+            other => Err(Error::invalid(format!("idle is shared none, weighted or even, not {other:?}"))),
+        }
+    }
 }
 
 /// How shared rows and overhead are spread over what remains.

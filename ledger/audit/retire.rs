@@ -153,12 +153,13 @@ async fn move_out(state: &State, log: &str, number: u64, root: Hash, to: &Destin
         let why = format!("the rows of segment {number} do not give its root; `stellwerk audit verify` says which");
         return Err(Error::new(Kind::Corrupt, why));
     }
-    to.put_new(&rows_name(log, number), rows.clone()).await?;
-    to.put_new(&names_name(log, number), names).await?;
-    match to.get(&rows_name(log, number)).await? == Some(rows) {
-        true => Ok(()),
-        false => Err(Error::new(Kind::Corrupt, format!("{} does not give back what was written", to.name))),
+    for (name, content) in [(rows_name(log, number), rows), (names_name(log, number), names)] {
+        to.put_new(&name, content.clone()).await?;
+        if to.get(&name).await? != Some(content) {
+            return Err(Error::new(Kind::Corrupt, format!("{} does not give back the {name} written there", to.name)));
+        }
     }
+    Ok(())
 }
 
 async fn remove(state: &State, number: u64, to: &Destination, now_us: i64) -> Result<()> {

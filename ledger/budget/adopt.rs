@@ -131,6 +131,8 @@ impl Budgets {
         let mut book = self.book();
         for row in adopted {
             let held = rows::held(row, &mut |id| book.number(id))?;
+            // Its caller may have come here with it already: what waits to be written gives way to what is written.
+            book.let_go(&held.key);
             for leg in held.legs.iter().filter(|leg| leg.held) {
                 let account = book.accounts.entry(leg.slot()).or_default();
                 account.granted += leg.units;

@@ -14,7 +14,7 @@ use super::definition::EVERYBODY;
 use super::forecast::DAYS_MAX;
 use super::node::Budgets;
 use super::plan::Line;
-use super::unit::{NANO, Unit};
+use super::unit::Unit;
 use crate::cost_line::COST_LINE;
 use crate::decimal;
 
@@ -206,7 +206,7 @@ fn texts(column: &ArrayRef) -> Result<StringArray> {
 fn units(unit: &Unit, text: &str) -> Result<i64> {
     let number =
         decimal::parse(text).map_err(|why| Error::new(Kind::Corrupt, format!("a sum of the bill: {text:?} {why}")))?;
-    let whole = decimal::ONE / if matches!(unit, Unit::Money(_)) { i128::from(NANO) } else { 1 };
+    let whole = decimal::ONE / i128::from(unit.scale());
     let rounded = decimal::scaled(number.units, 1, whole);
     rounded
         .and_then(|units| i64::try_from(units).ok())

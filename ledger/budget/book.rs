@@ -150,7 +150,7 @@ pub(super) struct Batch {
     pub asking: BTreeSet<Slot>,
     pub returning: BTreeMap<Slot, i64>,
     pub refusals: BTreeMap<Slot, (i64, Refusal)>,
-    /// Reservations that other nodes settled.
+    /// Reservations that were settled past this node's memory.
     pub noticed: Vec<Key>,
     /// The slices must be read again: memory may be wrong about them.
     pub read_slices: bool,

@@ -1,9 +1,11 @@
 //! The window that an instant is in. Half-open, in whole days of a named time zone, so that windows lie edge to edge over
 //! every jump of the clock; rolling ones count 60 buckets, each of which leaves when its last instant is too old.
 
-use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
 use engine::{Error, Result};
+
+use super::window;
 
 /// Buckets of a rolling window.
 const BUCKETS: i64 = 60;
@@ -201,17 +203,7 @@ impl Cut {
 
 /// The first instant of a day: of a midnight that comes twice the first, of one that is skipped the moment of the jump.
 pub fn first_instant(day: NaiveDate, zone: Tz) -> Result<i64> {
-    let midnight: NaiveDateTime = day.and_time(chrono::NaiveTime::MIN);
-    let at: Option<DateTime<Utc>> = match zone.from_local_datetime(&midnight) {
-        LocalResult::Single(at) => Some(at.to_utc()),
-        LocalResult::Ambiguous(first, _) => Some(first.to_utc()),
-        LocalResult::None => {
-            // Read with the offset from before the jump, midnight is the jump itself or shortly behind it.
-            let day = TimeDelta::days(1);
-            let before = midnight.checked_sub_signed(day).and_then(|at| zone.from_local_datetime(&at).earliest());
-            before.map(|at| at.to_utc() + day)
-        }
-    };
+    let at = window::instant(window::midnight(day), zone, DateTime::<Utc>::MIN_UTC);
     at.map(|at| at.timestamp_micros()).ok_or_else(unwritable)
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use engine::state::Transaction;
 use engine::{Error, Result, Value};
@@ -290,9 +291,9 @@ fn deltas(batch: &Batch, written: &Written, ids: &[Arc<str>]) -> Deltas {
     for reserving in batch.reserving.iter().filter(|reserving| written.inserted.contains(&reserving.held.key)) {
         reserving.held.legs.iter().for_each(|leg| at(leg, &mut |delta| delta.reserved += leg.units));
     }
-    let fresh: HashSet<&Key> = batch.reserving.iter().map(|reserving| &reserving.held.key).collect();
     for settling in batch.settling.iter().filter(|settling| written.settled.contains(&settling.held.key)) {
-        let was_reserved = !fresh.contains(&settling.held.key);
+        // One that is reserved and settled in the same batch was never among the reserved.
+        let was_reserved = settling.held.is_written.load(Ordering::Acquire);
         for (leg, (spent, from_slice)) in settling.held.legs.iter().zip(&settling.parts) {
             at(leg, &mut |delta| {
                 delta.spent += spent;

@@ -39,8 +39,8 @@ impl Budgets {
         }
         self.end_expired();
         if self.has_joined() {
+            self.take_notice().await?;
             if !self.options.sole {
-                self.take_notice().await?;
                 self.give_back_wanted().await?;
                 self.take_over_dead().await?;
                 self.count_nodes().await?;
@@ -72,7 +72,8 @@ impl Budgets {
         self.identity.lock().await.node.clone()
     }
 
-    /// Reservations of this node that others settled.
+    /// Reservations of this node that were settled past its memory: by others, and by itself while a take-over was in the
+    /// database and not yet in memory. Without the notice they would hold their units here until they expire.
     async fn take_notice(&self) -> Result<()> {
         let Some(node) = self.node().await else { return Ok(()) };
         let sql = "SELECT tenant, request_id FROM budget_notice WHERE node = $1 LIMIT $2";

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use super::book::{Batch, Book, Decision, Outcome, Slot};
 use super::commit::{Written, answer};
 use super::plan::Plan;
-use super::quota::Quotas;
+use super::quota::{Permit, Quotas};
 use super::request::{Allowed, Key, Reason, Request, Settled, State, TTL_MAX, Verdict, WAIT_MAX};
 use super::trail::Trail;
 use super::unit::{Amounts, Unit};
@@ -61,6 +61,20 @@ pub(super) struct Identity {
     pub node: Option<Arc<str>>,
     pub starts: u32,
     stuck: Option<(Batch, std::collections::BTreeMap<Slot, i64>)>,
+}
+
+/// A place in the quotas. Whoever goes away before his request is reserved, or is refused, gives it back.
+struct Admitted<'a> {
+    quotas: &'a Quotas,
+    permit: Option<Permit>,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.quotas.undo(permit);
+        }
+    }
 }
 
 /// Budgets and quotas of one node.
@@ -119,26 +133,24 @@ impl Budgets {
         let tokens = request.amounts.of(&Unit::Tokens).unwrap_or(0);
         let now_us = self.clock.now_us();
         let known = self.book().open.contains_key(&request.key);
-        let permit = match known {
-            true => None,
-            false => match self.quotas.admit(&request.key.0, &request.attributes, tokens, now_us)? {
-                Ok(permit) => Some(permit),
+        let mut admitted = Admitted { quotas: &self.quotas, permit: None };
+        if !known {
+            match self.quotas.admit(&request.key.0, &request.attributes, tokens, now_us)? {
+                Ok(permit) => admitted.permit = Some(permit),
                 Err(over) => return Ok(Verdict::OverQuota(over)),
-            },
-        };
-        let rooms = permit.as_ref().map_or((None, None), |permit| self.quotas.room(permit, now_us));
-        let verdict = self.reserve_within(request).await;
-        match (&verdict, permit) {
-            (Ok(Verdict::Allowed(allowed)), Some(permit)) if !allowed.repeated => {
-                let held = self.book().open.get(&request.key).cloned();
-                match held {
-                    Some(held) => *held.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit),
-                    None => self.quotas.end(permit, None),
-                }
             }
-            (_, Some(permit)) => self.quotas.undo(permit),
-            (_, None) => {}
         }
+        let rooms = admitted.permit.as_ref().map_or((None, None), |permit| self.quotas.room(permit, now_us));
+        let verdict = self.reserve_within(request).await;
+        let is_new = matches!(&verdict, Ok(Verdict::Allowed(allowed)) if !allowed.repeated);
+        if let Some(permit) = admitted.permit.take_if(|_| is_new) {
+            let held = self.book().open.get(&request.key).cloned();
+            match held {
+                Some(held) => *held.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit),
+                None => self.quotas.end(permit, None),
+            }
+        }
+        drop(admitted);
         if let (Ok(Verdict::Refused(refusal)), Some(trail)) = (&verdict, &self.options.trail) {
             trail.refused(&request.key, refusal).await;
         }
@@ -362,10 +374,11 @@ impl Budgets {
             }
         }
         for reserving in &batch.reserving {
-            let key = &reserving.held.key;
-            match written.has(key) {
-                true => reserving.held.is_written.store(true, Ordering::Release),
-                false => drop(book.let_go(key)),
+            let held = &reserving.held;
+            if written.has(&held.key) {
+                held.is_written.store(true, Ordering::Release);
+            } else if book.open.get(&held.key).is_some_and(|open| Arc::ptr_eq(open, held)) {
+                book.let_go(&held.key);
             }
         }
         for (slot, units) in &batch.returning {

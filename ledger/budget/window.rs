@@ -86,7 +86,7 @@ pub fn next_reset(duration: Duration, now: DateTime<Utc>, zone: Tz) -> Result<Da
     end.ok_or_else(|| Error::invalid("the window ends in a year that cannot be written"))
 }
 
-fn midnight(day: NaiveDate) -> NaiveDateTime {
+pub(super) fn midnight(day: NaiveDate) -> NaiveDateTime {
     day.and_time(chrono::NaiveTime::MIN)
 }
 
@@ -107,8 +107,9 @@ fn later_month(day: NaiveDate, months: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(next.div_euclid(12), u32::try_from(next.rem_euclid(12)).ok()? + 1, 1)
 }
 
-/// The instant of a wall clock.
-fn instant(local: NaiveDateTime, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// The instant of a wall clock: of one that comes twice the first behind `now`, of one that is skipped the same after the
+/// jump, read with the offset from before it.
+pub(super) fn instant(local: NaiveDateTime, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match zone.from_local_datetime(&local) {
         LocalResult::Single(at) => Some(at.to_utc()),
         LocalResult::Ambiguous(first, second) => {

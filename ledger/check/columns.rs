@@ -5,6 +5,7 @@ use engine::Type;
 use super::rule::Rule;
 use crate::focus::values::{CURRENCIES, SERVICE_SUBCATEGORIES};
 use crate::focus::{Dataset, FocusColumn, Format, Level, Version};
+use crate::rewrite::literal;
 
 /// Every rule that the columns of a dataset bring.
 pub fn rules(dataset: Dataset, version: Version) -> Vec<Rule> {
@@ -88,7 +89,7 @@ fn of_column(dataset: Dataset, column: &FocusColumn, version: Version) -> Vec<Ru
 
 /// Texts as a list of SQL.
 pub(crate) fn quoted<T: AsRef<str>>(values: &[T]) -> String {
-    values.iter().map(|v| format!("'{}'", v.as_ref().replace('\'', "''"))).collect::<Vec<_>>().join(", ")
+    values.iter().map(|v| literal(v.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 fn not_in(column: &str, values: &[&str]) -> String {

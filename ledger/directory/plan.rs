@@ -202,7 +202,7 @@ fn names(read: &Read, wish: &Wish, faults: &mut Faults) {
     }
 }
 
-/// A team that calls another one its child is its parent.
+/// A team that calls another one its child is its parent. What is afterwards is in the order of its keys.
 fn children(after: &mut [Read], faults: &mut Faults) {
     let mut claims: Vec<(EntityKey, Reference, EntityKey)> = Vec::new();
     for read in after.iter() {
@@ -216,10 +216,11 @@ fn children(after: &mut [Read], faults: &mut Faults) {
         }
     }
     for (child, said, parent) in claims {
-        let Some(read) = after.iter_mut().find(|read| read.entity.key == child) else {
+        let Ok(at) = after.binary_search_by(|read| read.entity.key.cmp(&child)) else {
             faults.add(&said.place, format!("children: there is no {child}"));
             continue;
         };
+        let read = &mut after[at];
         match &read.parent {
             None => {
                 read.parent = Some(Reference { field: "children", id: parent.id, tenant: Some(parent.tenant), ..said })

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use engine::clock::rfc3339;
 use engine::{Error, Kind, Result, Scope, Tenants};
 use ledger::budget::{
     Allowed, Amounts, Attributes, Author, Change, OverQuota, Reason, Refusal, Request, Room, Settled, Verdict,
@@ -175,16 +176,11 @@ async fn settled(house: &House, scope: &Scope, wish: &Settle, posts: bool) -> Re
     }
 }
 
-fn at(us: i64) -> String {
-    let at = chrono::DateTime::from_timestamp_micros(us);
-    at.map_or_else(String::new, |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
-}
-
 fn allowed_json(request_id: &str, allowed: &Allowed) -> Value {
     let budgets: Vec<String> = allowed.budgets.iter().map(|(tenant, name)| format!("{tenant}/{name}")).collect();
     json!({
         "verdict": "allowed", "request_id": request_id, "repeated": allowed.repeated, "budgets": budgets,
-        "expires_at": at(allowed.expires_us),
+        "expires_at": rfc3339(allowed.expires_us),
     })
 }
 
@@ -200,7 +196,7 @@ fn refusal_json(refusal: &Refusal, scope: &Scope) -> Value {
         "type": "insufficient_quota", "title": "The budget has no room for this request", "code": "budget_exceeded",
         "status": refusal_status(refusal).as_u16(), "detail": refusal.to_string(), "error": refusal.to_string(), "kind": "limit",
         "verdict": "refused", "reason": refusal.reason.as_str(), "budget": refusal.budget, "tenant": refusal.tenant,
-        "param": refusal.budget, "unit": refusal.unit.to_string(), "resets_at": refusal.resets_us.map(at),
+        "param": refusal.budget, "unit": refusal.unit.to_string(), "resets_at": refusal.resets_us.map(rfc3339),
         "retry_after_s": refusal.retry_after_us.map(seconds),
     });
     if own {

@@ -11,10 +11,11 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use engine::{Error, Result, Scope, Tenants};
+use engine::{Error, Result, Scope};
 use ingest::allocation::stored::{self, Stored};
 use ledger::allocate::{Condition, Options, Property, Selector, Share, Split, allocate};
 use ledger::decimal::{self, product};
+use ledger::price::ResourceBook;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -116,8 +117,9 @@ impl Asked {
 
     fn options(&self, scope: &Scope, hours: i128) -> Result<Options> {
         let mut filter = Vec::new();
-        if let Tenants::One(tenant) = &scope.tenants {
-            filter.push(Selector { property: Property::Tenant, values: vec![tenant.to_string()] });
+        if let Some(tenants) = scope.tenants.named() {
+            let values = tenants.iter().map(ToString::to_string).collect();
+            filter.push(Selector { property: Property::Tenant, values });
         }
         let hourly = match self.share_cost.as_deref() {
             None | Some("") => 0,
@@ -157,12 +159,12 @@ impl Asked {
         })
     }
 
-    async fn read(&self, house: &House, part: Window, now: i64) -> Result<Stored> {
+    async fn read(&self, house: &House, prices: &ResourceBook, part: Window, now: i64) -> Result<Stored> {
         let wish = stored::Wish { start: part.start, end: part.end.min(now), cluster: self.cluster.clone() };
         if wish.end <= wish.start {
             return Ok(Stored::default());
         }
-        read_stored(&house.store, &wish, says(&self.idle_by_node)).await
+        read_stored(&house.store, &wish, prices, says(&self.idle_by_node)).await
     }
 }
 
@@ -176,9 +178,10 @@ async fn allocations(house: &House, scope: &Scope, asked: &Asked) -> Result<(Set
         Some(step) => window.steps(window::duration(step)?, SETS_MAX)?,
         None => vec![window],
     };
+    let prices = ResourceBook::load(&house.store).await?;
     let (mut sets, mut warnings) = (Vec::new(), Vec::new());
     for part in parts {
-        let read = asked.read(house, part, now).await?;
+        let read = asked.read(house, &prices, part, now).await?;
         let options = asked.options(scope, part.hours())?;
         let outcome = allocate(&read.input, &options)?;
         warnings.extend(outcome.faults.iter().chain(&read.unpriced).cloned());
@@ -187,7 +190,17 @@ async fn allocations(house: &House, scope: &Scope, asked: &Asked) -> Result<(Set
     }
     warnings.sort();
     warnings.dedup();
-    Ok((sets, warnings))
+    Ok((sets, told(scope, warnings)))
+}
+
+/// Warnings name nodes, prices and machine types of everybody: who is not the platform hears that there are some.
+fn told(scope: &Scope, warnings: Vec<String>) -> Vec<String> {
+    match scope.tenants.named() {
+        Some(_) if !warnings.is_empty() => {
+            vec!["prices or usage of the clusters have gaps; the platform sees which".to_owned()]
+        }
+        _ => warnings,
+    }
 }
 
 type Assets = std::collections::BTreeMap<String, Box<RawValue>>;
@@ -195,8 +208,31 @@ type Assets = std::collections::BTreeMap<String, Box<RawValue>>;
 async fn assets_of(house: &House, scope: &Scope, asked: &Asked) -> Result<(Assets, Vec<String>)> {
     let now = house.store.clock().now_us();
     let window = Window::parse(&asked.window, now)?;
-    let read = asked.read(house, window, now).await?;
+    let read = asked.read(house, &ResourceBook::load(&house.store).await?, window, now).await?;
     let seen = read.assets.iter().filter(|asset| scope.tenants.covers(&asset.tenant));
     let assets = seen.map(|asset| shape::asset(asset, window)).collect::<Result<_>>()?;
-    Ok((assets, read.unpriced))
+    Ok((assets, told(scope, read.unpriced)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use engine::Tenants;
+    use ledger::allocate::Row;
+
+    use super::*;
+
+    #[test]
+    fn rows_and_warnings_of_others_are_not_shown() {
+        let both = Scope::of(Tenants::of(["acme", "globex"]).unwrap(), "ana");
+        let (one, all) = (Scope::tenant("acme", "ana"), Scope::platform("ops"));
+        for (scope, sees) in [(&one, [true, false, false]), (&both, [true, true, false]), (&all, [true; 3])] {
+            let filter = Asked::default().options(scope, 0).unwrap().filter;
+            let rows = ["acme", "globex", "rival"].map(|tenant| Row { tenant: tenant.to_owned(), ..Row::default() });
+            assert_eq!(rows.map(|row| filter.iter().all(|chosen| chosen.matches(&row))), sees, "{scope:?}");
+            let warned = told(scope, vec!["node n1: cpu idle is -1".to_owned()]);
+            assert_eq!(warned[0].contains("n1"), sees[2], "{warned:?}");
+        }
+        assert!(told(&one, Vec::new()).is_empty());
+    }
 }

@@ -127,7 +127,6 @@ fn a_crowd_spends_exactly_the_budget() {
 }
 
 #[test]
-#[ignore = "one run of three leaves reservations of the killed process open until they expire: see README, Not yet"]
 fn a_crowd_spends_exactly_the_budget_of_a_server_that_is_killed() {
     let (ground, address) = (ground(), free_port());
     apply(&ground, &[]);

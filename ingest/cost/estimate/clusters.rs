@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Error, Result, Rows, Scope, Store, Value};
+use engine::{Result, Rows, Scope, Store, Value};
 use ledger::allocate::{Entry, Options, Row, Share, allocate};
 use ledger::answer::Answer;
 use ledger::decimal::{self, scaled};
@@ -58,12 +58,7 @@ pub async fn write(
     days: &[(i64, i64)],
     wish: &ClusterWish,
 ) -> Result<Estimated> {
-    let share_idle = match wish.share_idle.as_str() {
-        "weighted" => Share::Weighted,
-        "even" => Share::Even,
-        "" | "none" => Share::None,
-        other => return Err(Error::invalid(format!("idle is shared none, weighted or even, not {other:?}"))),
-    };
+    let share_idle: Share = wish.share_idle.parse()?;
     let prices = ResourceBook::load(store).await?;
     let mut estimated = Estimated::default();
     for (start, end) in days {

@@ -171,6 +171,49 @@ async fn a_start_takes_over_what_the_last_one_left() {
 }
 
 #[tokio::test]
+async fn what_is_settled_during_a_take_over_holds_nothing() {
+    let ground = Ground::new().await;
+    let node = sole(&ground, &budget("all", "10", "window: total")).await;
+    node.reserve(&request("a", "shop", "10")).await.unwrap();
+    let next = ground.node("home", true).await;
+    next.run_commits();
+    next.begin().await.unwrap();
+    // A settlement that looked into memory before the reservation came there, and into the database after.
+    let posted = usd("4");
+    let settled = next.settle_elsewhere(&key("a"), crate::budget::request::State::Posted, Some(&posted)).await.unwrap();
+    assert_eq!(settled, Some(Settled::Now));
+    next.tick().await.unwrap();
+    assert!(is_allowed(&next.reserve(&request("b", "shop", "6")).await.unwrap()), "what it did not take is free");
+    assert_eq!(next.post(&key("a"), &posted).await.unwrap(), Settled::Before);
+    ground.check_books().await;
+}
+
+#[tokio::test]
+async fn a_request_that_comes_again_during_a_take_over_is_held_once() {
+    let ground = Ground::new().await;
+    let (one, two) = (ground.node("one", false).await, ground.node("two", false).await);
+    ground.apply(&one, &format!("budgets: [{}]", budget("all", "10", "window: total"))).await;
+    for node in [&one, &two] {
+        node.run_commits();
+        node.tick().await.unwrap();
+    }
+    assert!(is_allowed(&one.reserve(&request("a", "shop", "1")).await.unwrap()));
+    assert!(is_allowed(&two.reserve(&request("b", "shop", "1")).await.unwrap()));
+    assert_eq!(two.void(&key("b")).await.unwrap(), Settled::Now);
+    drop(one);
+    ground.clock.advance(20 * SECOND_US);
+    two.commit().await.unwrap();
+    // Decided here and not written yet, when the row of the dead node is taken over.
+    assert!(two.try_reserve(&request("a", "shop", "1")).unwrap().is_some());
+    two.take_over_dead().await.unwrap();
+    assert_eq!(two.void(&key("a")).await.unwrap(), Settled::Now);
+    ground.check_books().await;
+    assert_eq!(ground.number("SELECT reserved_units AS n FROM budget_window").await, 0);
+    assert!(is_allowed(&two.reserve(&request("all", "shop", "10")).await.unwrap()), "nothing is held any more");
+    ground.check_books().await;
+}
+
+#[tokio::test]
 async fn nodes_share_what_there_is() {
     let ground = Ground::new().await;
     let (one, two) = (ground.node("one", false).await, ground.node("two", false).await);
@@ -259,6 +302,20 @@ async fn a_quota_refuses_before_a_budget_reserves() {
     ground.clock.advance(SECOND_US);
     assert!(is_allowed(&node.reserve(&request("c", "shop", "1")).await.unwrap()));
     ground.check_books().await;
+}
+
+#[tokio::test]
+async fn who_goes_away_leaves_his_place_to_others() {
+    let ground = Ground::new().await;
+    let node = ground.node("home", true).await;
+    let quota = "{name: one, tenant: acme, concurrency: 1}";
+    let text = format!("budgets: [{}]\nquotas: [{quota}]", budget("all", "10", "window: total"));
+    ground.apply(&node, &text).await;
+    // Nobody commits yet, so the caller waits until it gives up.
+    let wish = request("a", "shop", "1");
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(20), node.reserve(&wish)).await.is_err());
+    node.run_commits();
+    assert!(is_allowed(&node.reserve(&request("b", "shop", "1")).await.unwrap()));
 }
 
 /// More callers than there is money: not a cent too much, and all of it used.

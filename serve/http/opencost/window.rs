@@ -50,6 +50,8 @@ impl Window {
                 None => Window { start: now - duration(text).map_err(|_| wrong(text))?, end: now },
             },
         };
+        // Nothing was before 1970; without such times, no length below leaves its type.
+        let window = Window { start: window.start.max(0), ..window };
         if window.end <= window.start {
             return Err(Error::invalid(format!("the window {text:?} has no length")));
         }
@@ -133,6 +135,8 @@ mod tests {
             ("30m", "2026-10-07T13:00:00Z", "2026-10-07T13:30:00Z"),
             ("2026-10-01T00:00:00Z,2026-10-02T00:00:00Z", "2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z"),
             ("1578002645,1580681045", "2020-01-02T22:04:05Z", "2020-02-02T22:04:05Z"),
+            ("-9223372036854,1580681045", "1970-01-01T00:00:00Z", "2020-02-02T22:04:05Z"),
+            ("1000000w", "1970-01-01T00:00:00Z", "2026-10-07T13:30:00Z"),
         ] {
             assert_eq!(Window::parse(text, now).unwrap(), Window { start: at(start), end: at(end) }, "{text}");
         }
@@ -148,5 +152,8 @@ mod tests {
         let bounds: Vec<_> = steps.iter().map(|step| (step.start / hour, step.end / hour)).collect();
         assert_eq!(bounds, [(0, 1), (1, 3), (3, 5)]);
         assert!(Window { start: 0, end: 50 * hour }.steps(2 * hour, 10).is_err());
+        let longest = Window::parse("-9223372036854,9223372036854", 0).unwrap();
+        assert_eq!(longest.steps(i64::MAX, 1).unwrap(), [longest]);
+        assert!(longest.hours() > 0);
     }
 }

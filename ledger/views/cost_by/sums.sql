@@ -1,8 +1,3 @@
-SELECT
-  coalesce("BillingPeriodStart", date_trunc('month', "ChargePeriodStart")) AS month, -- First instant of the billing period.
-  x_tenant AS tenant, -- Tenant that pays.
-  x_cost_center AS cost_center, -- Cost centre; null where nothing says it.
-  x_owner AS owner, -- Owner; null where nothing says it.
   "BillingCurrency" AS currency, -- Currency of the amounts: currencies are never added.
   sum("BilledCost") AS billed_cost, -- What invoices ask for, and estimates of what is not billed yet.
   sum("EffectiveCost") AS effective_cost, -- The same with commitments spread over what they cover.
@@ -11,4 +6,3 @@ SELECT
   sum("BilledCost") FILTER (WHERE "ChargeClass" = 'Correction') AS corrected_cost, -- The part that corrects earlier periods.
   count(*) AS charges -- Rows of `cost_line`.
 FROM cost_line
-GROUP BY 1, 2, 3, 4, 5
