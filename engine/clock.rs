@@ -18,3 +18,9 @@ impl Clock for WallClock {
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
 }
+
+/// An instant in microseconds since 1970 as people and programs read it, with as many digits as it has.
+pub fn rfc3339(us: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_micros(us);
+    at.map_or_else(|| us.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+}

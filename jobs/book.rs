@@ -83,7 +83,7 @@ pub static RULE_ROW: StateTable = StateTable {
 pub const STATE_TABLES: &[&StateTable] = &[&RULE, &RULE_RUN, &RULE_ROW, &queue::JOB, &queue::JOB_DONE, &queue::EFFECT];
 
 /// Rows of a result that its run keeps.
-const RESULT_ROWS_MAX: usize = 20;
+pub const RESULT_ROWS_MAX: usize = 20;
 /// Runs that are kept of a rule.
 const RUNS_KEPT: i64 = 10_000;
 
@@ -117,6 +117,8 @@ pub struct Run {
 /// How a rule stands after a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct After {
+    /// Its last tick as the run knew it: the run counts only if no other one ended since.
+    pub last_tick: Option<i64>,
     /// Its next tick.
     pub next_us: Option<i64>,
     /// Why it is held.
@@ -230,11 +232,24 @@ impl Book {
         Ok(!self.state.fetch(sql, &[rule.into()]).await?.is_empty())
     }
 
-    /// Writes a run with its difference and its jobs, and when the rule runs next. False where the tick has a run already:
-    /// then nothing is written.
+    /// Writes a run with its difference and its jobs, and when the rule runs next. False where the tick has a run already, or
+    /// where another run of the rule ended since this one began: then nothing is written.
     pub async fn commit(&self, run: &Run, difference: &Difference, jobs: &[NewJob], after: &After) -> Result<bool> {
         let mut open = self.state.transaction().await?;
-        if !insert_run(&mut open, run).await? {
+        let values = [
+            run.rule.as_str().into(),
+            time(after.next_us),
+            after.held.as_deref().into(),
+            Value::Bool(run.status == "done"),
+            Value::Time(run.tick),
+            time(after.rate_us),
+            time(after.last_tick),
+        ];
+        // Decided in the writing statement: what the run compared with is what this row's last tick left behind.
+        let fenced = "UPDATE rule SET next_at = $2, held_reason = $3, released = CASE WHEN $4 THEN false ELSE released END, \
+                      last_tick = CASE WHEN $4 THEN $5 ELSE last_tick END, rate_at = $6 \
+                      WHERE name = $1 AND COALESCE(last_tick, -1) = COALESCE($7, -1)";
+        if open.execute(fenced, &values).await? == 0 || !insert_run(&mut open, run).await? {
             return Ok(false);
         }
         for (key, row) in &difference.tracked {
@@ -247,21 +262,6 @@ impl Book {
         for job in jobs {
             queue::insert(&mut open, job).await?;
         }
-        let done = run.status == "done";
-        let values = [
-            run.rule.as_str().into(),
-            time(after.next_us),
-            after.held.as_deref().into(),
-            Value::Bool(done),
-            Value::Time(run.tick),
-            time(after.rate_us),
-        ];
-        open.execute(
-            "UPDATE rule SET next_at = $2, held_reason = $3, released = CASE WHEN $4 THEN false ELSE released END, \
-             last_tick = CASE WHEN $4 THEN $5 ELSE last_tick END, rate_at = $6 WHERE name = $1",
-            &values,
-        )
-        .await?;
         let old = [run.rule.as_str().into(), Value::Int(RUNS_KEPT)];
         open.execute(
             "DELETE FROM rule_run WHERE rule = $1 AND tick < (SELECT min(tick) FROM \
@@ -288,6 +288,12 @@ impl Book {
     pub async fn touch(&self, rule: &str, now_us: i64) -> Result<()> {
         let sql = "UPDATE rule SET next_at = $2 WHERE name = $1 AND (next_at IS NULL OR next_at > $2)";
         self.state.execute(sql, &[rule.into(), Value::Time(now_us)]).await.map(|_| ())
+    }
+
+    /// Leaves ticks out that are not caught up.
+    pub async fn pass_over(&self, rule: &str, next_us: Option<i64>) -> Result<()> {
+        let values = [rule.into(), time(next_us)];
+        self.state.execute("UPDATE rule SET next_at = $2 WHERE name = $1", &values).await.map(|_| ())
     }
 
     /// Rules whose tick has come, by tick.
@@ -368,7 +374,6 @@ async fn upsert_rule(open: &mut Transaction, rule: &Rule, enabled: bool, now_us:
 }
 
 async fn insert_run(open: &mut Transaction, run: &Run) -> Result<bool> {
-    let result = &run.result[..run.result.len().min(RESULT_ROWS_MAX)];
     let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     let values = [
         run.rule.as_str().into(),
@@ -380,7 +385,7 @@ async fn insert_run(open: &mut Transaction, run: &Run) -> Result<bool> {
         count(run.counts[0]),
         count(run.counts[1]),
         count(run.counts[2]),
-        serde_json::to_string(result).unwrap_or_default().into(),
+        serde_json::to_string(&run.result).unwrap_or_default().into(),
         run.error.as_deref().into(),
         Value::Time(run.began_us),
         Value::Time(run.ended_us),
@@ -412,3 +417,6 @@ async fn upsert_row(open: &mut Transaction, rule: &str, key: &str, row: &Tracked
                since = excluded.since, flaps = excluded.flaps, data = excluded.data";
     open.execute(sql, &values).await.map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;

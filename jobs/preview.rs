@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use engine::{Error, Result, Scope, Store};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::evaluate::{At, evaluate};
 use crate::rows::{Difference, Move, Tracked, difference};
@@ -109,6 +109,3 @@ fn take(tracked: &mut BTreeMap<String, Tracked>, difference: &Difference) {
         tracked.remove(key);
     }
 }
-
-/// A row's cells in the order of the SELECT.
-pub type Cells = Map<String, Value>;

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::{Clock, Error, Result, Scope, Store};
+use engine::clock::rfc3339;
+use engine::{Clock, Error, Kind, Result, Scope, Store};
 use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::actions::Outside;
-use crate::book::{After, Book, Entry, Run};
+use crate::book::{After, Book, Entry, RESULT_ROWS_MAX, Run};
 use crate::evaluate::{At, evaluate};
 use crate::preview::{Wish, wishes};
 use crate::queue::{Claimed, Ended, NewJob, Queue};
@@ -134,11 +135,15 @@ impl Runner {
     /// Runs until it is dropped: what is due, then a pause until the next thing is. `alone` says that no other process uses
     /// the database: then whatever ran before is taken up at once.
     pub async fn run(&self, alone: bool) {
-        let (mut beat, mut prune) = (tokio::time::interval(BEAT_EVERY), tokio::time::interval(PRUNE_EVERY));
         // Whatever another process left is looked at once more.
         if let Err(error) = self.queue.reclaim(self.clock.now_us(), alone).await {
             tracing::warn!(%error, "jobs of ended processes were not taken up");
         }
+        // Signs of life do not wait for a batch: one slow call would cost the others their leases.
+        tokio::join!(self.act(), self.keep());
+    }
+
+    async fn act(&self) {
         loop {
             let pause = match self.once().await {
                 Ok(pause) => pause,
@@ -150,6 +155,14 @@ impl Runner {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    async fn keep(&self) {
+        let (mut beat, mut prune) = (tokio::time::interval(BEAT_EVERY), tokio::time::interval(PRUNE_EVERY));
+        loop {
+            tokio::select! {
                 _ = beat.tick() => {
                     let now = self.clock.now_us();
                     let signs = async { self.queue.beat(now).await?; self.queue.reclaim(now, false).await };
@@ -170,7 +183,10 @@ impl Runner {
             self.book.touch(&rule, self.clock.now_us()).await?;
         }
         for entry in self.book.due(self.clock.now_us()).await? {
-            self.run_due(&entry).await?;
+            // One rule that cannot run keeps no other from running.
+            if let Err(error) = self.run_due(&entry).await {
+                tracing::warn!(rule = entry.name, %error, "a rule did not run, and is tried again");
+            }
         }
         while self.work().await? > 0 {}
         let next = [self.book.next_tick().await?, self.queue.next_due().await?];
@@ -201,9 +217,14 @@ impl Runner {
             [one] => vec![*one],
             several => rule.header.catchup.of(several, now),
         };
-        let mut entry = entry.clone();
-        for tick in ticks {
-            let run = self.run_rule(&entry, &rule, tick).await?;
+        let Some(first) = ticks.first() else {
+            return self.book.pass_over(&rule.name, rule.header.timing.next(&rule.name, now)).await;
+        };
+        let mut entry = Entry { next_us: Some(*first), ..entry.clone() };
+        for (at, tick) in ticks.iter().enumerate() {
+            // What is still to be caught up stands in the book, should this process end in between.
+            let next = ticks.get(at + 1).copied().or_else(|| rule.header.timing.next(&rule.name, now.max(*tick)));
+            let run = self.run_rule(&entry, &rule, *tick, next).await?;
             if run.status == "held" {
                 return Ok(());
             }
@@ -213,7 +234,8 @@ impl Runner {
     }
 
     /// Runs a rule at a tick: evaluates it, compares, and writes the difference, the jobs and the run in one transaction.
-    pub async fn run_rule(&self, entry: &Entry, rule: &Rule, tick: i64) -> Result<Run> {
+    /// `next_us` is its tick after this one. Nothing is written where another run of the rule ended in between.
+    pub async fn run_rule(&self, entry: &Entry, rule: &Rule, tick: i64, next_us: Option<i64>) -> Result<Run> {
         let began_us = self.clock.now_us();
         let mut run = Run {
             rule: rule.name.clone(),
@@ -228,11 +250,7 @@ impl Runner {
             began_us,
             ended_us: began_us,
         };
-        let mut after = After {
-            next_us: rule.header.timing.next(&rule.name, tick.max(began_us)),
-            held: None,
-            rate_us: entry.rate_us,
-        };
+        let mut after = After { last_tick: entry.last_tick, next_us, held: None, rate_us: entry.rate_us };
         let (mut found, mut jobs) = (Difference::default(), Vec::new());
         match evaluate(&self.store, &self.scope, rule, tick, At::Now).await {
             // Absence of data is no good news: nothing is resolved because a question failed.
@@ -240,7 +258,7 @@ impl Runner {
             Ok(evaluated) => {
                 run.query_id = Some(evaluated.query_id);
                 run.rows = evaluated.rows.len();
-                run.result = evaluated.rows.iter().take(20).map(|row| row.data.clone()).collect();
+                run.result = evaluated.rows.iter().take(RESULT_ROWS_MAX).map(|row| row.data.clone()).collect();
                 let tracked = self.book.tracked(&rule.name).await?;
                 let first = !self.book.ran(&rule.name).await?;
                 match difference(&rule.header, &tracked, evaluated.rows, tick, first, entry.released) {
@@ -258,7 +276,10 @@ impl Runner {
             }
         }
         run.ended_us = self.clock.now_us();
-        if self.book.commit(&run, &found, &jobs, &after).await? && !jobs.is_empty() {
+        if !self.book.commit(&run, &found, &jobs, &after).await? {
+            return Err(Error::new(Kind::Conflict, format!("the rule {} ran elsewhere in the meantime", rule.name)));
+        }
+        if !jobs.is_empty() {
             self.wake();
         }
         if let Some(error) = &run.error {
@@ -288,7 +309,7 @@ impl Runner {
                     arguments: arguments(rule, moved.transition, &moved.key, &moved.data, &wish),
                     kind: wish.action,
                     dedupe: wish.dedupe,
-                    cause: format!("rule {} at {}", rule.name, time(tick)),
+                    cause: format!("rule {} at {}", rule.name, rfc3339(tick)),
                     run_us,
                     created_us: now,
                 });
@@ -350,10 +371,4 @@ fn arguments(
 
 fn counts(difference: &Difference) -> [usize; 3] {
     Transition::ALL.map(|transition| difference.moves.iter().filter(|m| m.transition == transition).count())
-}
-
-/// An instant as it is written.
-pub fn time(us: i64) -> String {
-    let at = chrono::DateTime::from_timestamp_micros(us);
-    at.map_or_else(|| us.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }

@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use engine::clock::rfc3339;
 use engine::{Error, Kind, Result, Scope};
 use jobs::actions::{Outside, Settings, World};
 use jobs::book::Entry;
 use jobs::preview::{self, Preview, wishes};
 use jobs::rule::{Fault, Rule};
-use jobs::runner::{Runner, time};
+use jobs::runner::Runner;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -116,7 +117,7 @@ impl House {
                 let mut runs = json!(runs);
                 for run in runs.as_array_mut().into_iter().flatten() {
                     for name in ["tick", "began_at", "ended_at"] {
-                        run[name] = run[name].as_i64().map(time).into();
+                        run[name] = run[name].as_i64().map(rfc3339).into();
                     }
                 }
                 Ok(runs)
@@ -176,7 +177,7 @@ impl House {
         let mut ticks = Vec::new();
         let mut each = |preview: &Preview| ticks.push(shown(&rule, preview));
         preview::backtest(&self.store, scope, &rule, from, to, &mut each).await?;
-        Ok(json!({ "rule": rule.name, "from": time(from), "to": time(to), "ticks": ticks }))
+        Ok(json!({ "rule": rule.name, "from": rfc3339(from), "to": rfc3339(to), "ticks": ticks }))
     }
 
     async fn run_rule(&self, file: &RuleFile, actions: Option<&std::path::Path>) -> Result<Value> {
@@ -193,7 +194,8 @@ impl House {
         if let Some(held) = &entry.held {
             return Err(Error::new(Kind::Conflict, format!("the rule {} is held: {held}", rule.name)));
         }
-        let run = runner.run_rule(&entry, &rule, now).await?;
+        let next = rule.header.timing.next(&rule.name, now);
+        let run = runner.run_rule(&entry, &rule, now, next).await?;
         let mut done = 0;
         loop {
             match runner.work().await? {
@@ -203,7 +205,7 @@ impl House {
         }
         let [new, changed, resolved] = run.counts;
         Ok(json!({
-            "rule": rule.name, "tick": time(run.tick), "status": run.status, "rows": run.rows, "new": new, "changed": changed,
+            "rule": rule.name, "tick": rfc3339(run.tick), "status": run.status, "rows": run.rows, "new": new, "changed": changed,
             "resolved": resolved, "attempts": done, "error": run.error,
         }))
     }
@@ -225,7 +227,7 @@ impl House {
         let rows = jobs::evaluate::evaluate(&self.store, scope, &rule, tick, jobs::evaluate::At::Now).await?.rows;
         let row = rows.into_iter().find(|row| row.key == key);
         let known = tracked.get(&key).map(|row| {
-            json!({ "state": row.state.name(), "since": time(row.since), "epoch": time(row.epoch), "flaps": row.flaps, "data": row.data })
+            json!({ "state": row.state.name(), "since": rfc3339(row.since), "epoch": rfc3339(row.epoch), "flaps": row.flaps, "data": row.data })
         });
         let says = said(&rule, row.is_some(), tracked.get(&key), tick, &entry);
         Ok(json!({
@@ -250,21 +252,21 @@ impl House {
 fn listed(entry: &Entry) -> Value {
     json!({
         "rule": entry.name, "owner": entry.owner, "enabled": entry.enabled, "version": &entry.version[..12.min(entry.version.len())],
-        "next": entry.next_us.map(time), "last": entry.last_tick.map(time), "held": entry.held,
+        "next": entry.next_us.map(rfc3339), "last": entry.last_tick.map(rfc3339), "held": entry.held,
     })
 }
 
 /// A tick with what would happen at it.
 fn shown(rule: &Rule, preview: &Preview) -> Value {
     match &preview.difference {
-        Err(stop) => json!({ "tick": time(preview.tick), "rows": preview.rows, "stop": stop, "moves": [] }),
+        Err(stop) => json!({ "tick": rfc3339(preview.tick), "rows": preview.rows, "stop": stop, "moves": [] }),
         Ok(difference) => {
             let moves = difference.moves.iter().take(SHOWN_MAX).map(|moved| {
                 let key: Value = serde_json::from_str(&moved.key).unwrap_or_default();
                 json!({ "key": key, "transition": moved.transition.name(), "row": moved.data, "actions": wishes(rule, moved) })
             });
             json!({
-                "tick": time(preview.tick), "rows": preview.rows, "moves": moves.collect::<Vec<_>>(),
+                "tick": rfc3339(preview.tick), "rows": preview.rows, "moves": moves.collect::<Vec<_>>(),
                 "moves_in_all": difference.moves.len(), "tracked": difference.tracked.len(),
             })
         }
@@ -286,7 +288,7 @@ fn said(rule: &Rule, there: bool, known: Option<&jobs::rows::Tracked>, tick: i64
             for_so_long(row.since),
             jobs::rule::write_span(rule.header.hold)
         ),
-        (true, Some(row)) => format!("it fires since {}, and was told then", time(row.epoch)),
+        (true, Some(row)) => format!("it fires since {}, and was told then", rfc3339(row.epoch)),
         (false, Some(row)) if row.state == State::Pending => {
             "it is gone before it was new, and will be forgotten".to_owned()
         }
@@ -294,7 +296,7 @@ fn said(rule: &Rule, there: bool, known: Option<&jobs::rows::Tracked>, tick: i64
             "the SELECT has it no more; it is resolved once it was gone for {}; it is {} since {}",
             jobs::rule::write_span(rule.header.keep),
             row.state.name(),
-            time(row.since)
+            rfc3339(row.since)
         ),
         (false, None) => "the SELECT does not have it, and no run tracks it".to_owned(),
     }

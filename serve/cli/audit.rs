@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use engine::clock::rfc3339;
 use engine::{Error, Result};
 use ledger::audit::siem::Format;
 use ledger::audit::verify::Finding;
@@ -11,7 +12,7 @@ use ledger::audit::verify::Finding;
 use super::exit::Exit;
 use super::place::{Place, duration, pair};
 use super::print::{self, Sink};
-use crate::reach::trust::{ExportWish, RetireWish, Verification, VerifyWish, rfc3339};
+use crate::reach::trust::{ExportWish, RetireWish, Verification, VerifyWish};
 use crate::reach::{Reach, reach};
 
 const AFTER: &str = "\

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::clock::rfc3339;
 use engine::{Error, Result};
 use ledger::audit::Compared;
 use ledger::audit::proof::{ConsistencyProof, InclusionProof};
@@ -137,12 +138,6 @@ impl From<ledger::directory::ApiKey> for KeyEntry {
             revoked_at: key.revoked_at_us.map(rfc3339),
         }
     }
-}
-
-/// An instant as people and programs read it.
-pub fn rfc3339(at_us: i64) -> String {
-    let at = chrono::DateTime::from_timestamp_micros(at_us);
-    at.map_or_else(|| at_us.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
 
 /// How the log is to be recomputed.
