@@ -62,6 +62,12 @@ pub enum Point {
     EmbeddingKept,
     /// Questions turned to another model, and it is not noted yet.
     ModelSwitched,
+    /// A step of a flow is intended, and not called.
+    FlowIntended,
+    /// A step of a flow was called, and what came of it is not kept.
+    FlowCalled,
+    /// What follows from an event of a flow is kept.
+    FlowKept,
 }
 
 /// The names of the points, in the order of [`Point`].
@@ -90,6 +96,9 @@ pub const POINTS: &[&str] = &[
     "text-committed",
     "embedding-kept",
     "model-switched",
+    "flow-intended",
+    "flow-called",
+    "flow-kept",
 ];
 
 /// What ends this process.
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn points_and_names_stand_in_one_order() {
-        assert_eq!(POINTS.len(), Point::ModelSwitched as usize + 1);
+        assert_eq!(POINTS.len(), Point::FlowKept as usize + 1);
         assert_eq!(POINTS[Point::FlushCommitted as usize], "flush-committed");
         assert_eq!(POINTS[Point::IndexBegun as usize], "index-begun");
     }

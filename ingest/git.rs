@@ -15,6 +15,7 @@ use crate::documents::{self, DOCUMENT};
 use crate::files::{self, Reading};
 use crate::{FileOptions, Parsed, Progress, Source, Summary, known};
 
+pub mod change;
 pub mod codeowners;
 mod commit;
 mod file;

@@ -85,8 +85,16 @@ pub static HTTP: Action = Action {
     effect: Effect::Keyed,
 };
 
+/// Several steps, one after the other.
+pub static FLOW: Action = Action {
+    name: crate::queue::FLOW,
+    doc: "Starts a flow; the row is its input.",
+    parameters: &[text("flow", "Name of the flow.")],
+    effect: Effect::Natural,
+};
+
 /// Every action that a rule can name.
-pub const ACTIONS: &[&Action] = &[&NOTIFY, &HTTP];
+pub const ACTIONS: &[&Action] = &[&NOTIFY, &HTTP, &FLOW];
 
 /// The action of a name.
 pub fn action(name: &str) -> Option<&'static Action> {
@@ -117,6 +125,9 @@ pub fn check(call: &Call, is_number: &dyn Fn(&str) -> Option<bool>) -> Vec<Strin
             faults.push(format!("`{}` names the column {column}, which the SELECT does not have", call.text));
         }
     }
+    if action.name == FLOW.name {
+        faults.extend(check_flow(call, is_number));
+    }
     for (argument, parameter) in call.arguments.iter().zip(action.parameters) {
         let number = match argument {
             Argument::Number(_) => true,
@@ -128,4 +139,16 @@ pub fn check(call: &Call, is_number: &dyn Fn(&str) -> Option<bool>) -> Vec<Strin
         }
     }
     faults
+}
+
+/// What is wrong with starting a flow: its name is known when the rule is, and the row must be an input of it.
+fn check_flow(call: &Call, is_number: &dyn Fn(&str) -> Option<bool>) -> Vec<String> {
+    let name = call.render(&serde_json::Map::new()).first().and_then(|value| value.as_str().map(str::to_owned));
+    let named = name.filter(|_| call.columns().is_empty());
+    let Some(flow) = named.as_deref().and_then(crate::flow::flow) else {
+        let known: Vec<_> = crate::flow::FLOWS.iter().map(|flow| flow.name).collect();
+        return vec![format!("`{}` names no flow; there are {}", call.text, known.join(", "))];
+    };
+    let missing = flow.parameters.iter().filter(|parameter| !parameter.optional && is_number(parameter.name).is_none());
+    missing.map(|p| format!("the flow {} needs the column {}: {}", flow.name, p.name, p.doc)).collect()
 }

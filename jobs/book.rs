@@ -80,7 +80,19 @@ pub static RULE_ROW: StateTable = StateTable {
 };
 
 /// Every state table of rules and jobs.
-pub const STATE_TABLES: &[&StateTable] = &[&RULE, &RULE_RUN, &RULE_ROW, &queue::JOB, &queue::JOB_DONE, &queue::EFFECT];
+pub const STATE_TABLES: &[&StateTable] = &[
+    &RULE,
+    &RULE_RUN,
+    &RULE_ROW,
+    &queue::JOB,
+    &queue::JOB_DONE,
+    &queue::JOB_LIMIT,
+    &queue::EFFECT,
+    &crate::flow::stored::STEP,
+    &crate::flow::stored::SIGNAL,
+    &crate::approval::APPROVAL,
+    &crate::approval::VOTE,
+];
 
 /// Rows of a result that its run keeps.
 pub const RESULT_ROWS_MAX: usize = 20;

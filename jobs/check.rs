@@ -58,12 +58,6 @@ fn check_columns(rule: &Rule, schema: &SchemaRef) -> Vec<Fault> {
 fn not_there_yet(rule: &Rule) -> Vec<Fault> {
     use crate::rule::Overlap;
     let mut faults = Vec::new();
-    if rule.header.approve.is_some() {
-        faults.push(Fault::at(
-            rule.header.line("approve"),
-            "approvals are not there yet, and the rule does not act without them",
-        ));
-    }
     if matches!(rule.header.overlap, Overlap::Allow | Overlap::Replace) {
         faults.push(Fault::at(rule.header.line("overlap"), "runs of a rule never overlap here: write skip or queue"));
     }

@@ -2,12 +2,16 @@
 //! the rows that it tracks; only the difference acts.
 
 pub mod actions;
+pub mod approval;
 pub mod book;
 pub mod check;
 pub mod evaluate;
+pub mod flow;
 pub mod preview;
 pub mod queue;
 pub mod rows;
 pub mod rule;
 pub mod runner;
 pub mod schedule;
+#[cfg(test)]
+mod trial;

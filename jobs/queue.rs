@@ -1,6 +1,10 @@
 //! The durable queue: jobs are ready, run under a lease that is fenced by their attempt, and end as done or dead. What is
 //! due is a column; nothing depends on what a process remembers.
 
+mod dead;
+mod figures;
+mod limit;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +12,14 @@ use engine::state::{Row, Transaction};
 use engine::{Column, Error, Kind, Result, State as Database, StateTable, Type, Value};
 use sha2::{Digest, Sha256};
 
+pub use dead::{DeadJob, Which};
+pub use figures::{AGE_MAX, DeadNow, Figures, Load, RunningNow};
+pub use limit::{JOB_LIMIT, Limit, LimitRow};
+
+/// The kind of jobs that are flows: they take steps, and wait.
+pub const FLOW: &str = "flow";
+/// How urgent a job is unless somebody says otherwise; lower ones run first.
+pub const PRIORITY: i64 = 100;
 /// How long a running job belongs to its process without a sign of life.
 pub const LEASE: Duration = Duration::from_secs(15);
 /// Attempts before a job is dead.
@@ -30,6 +42,10 @@ macro_rules! job_columns {
             Column::new("attempt", Type::Int, "Times it was begun.").required(),
             Column::new("error", Type::Text, "Why the last attempt failed."),
             Column::new("created_at", Type::Time, "When it was made.").required(),
+            Column::new("tenant", Type::Text, "Whose matter it is; null where it is the platform's own."),
+            Column::new("parent", Type::Text, "The flow that waits for it."),
+            Column::new("requester", Type::Text, "Who wants it: a principal, or the owner of the rule. Never one of its approvers."),
+            Column::new("round", Type::Int, "Which time a flow runs: one more after each replay of what was undone.").required(),
             $($more),*
         ]
     };
@@ -40,14 +56,21 @@ pub static JOB: StateTable = StateTable {
     name: "job",
     doc: "Jobs that wait, run, or are dead until somebody retries them. Seen by the platform only.",
     columns: job_columns![
-        Column::new("state", Type::Text, "`ready`, `running` or `dead`.").required(),
+        Column::new(
+            "state",
+            Type::Text,
+            "`ready`, `running`, `waiting` (for a time, a signal, another flow or a vote) or `dead`.",
+        )
+        .required(),
         Column::new("priority", Type::Int, "Lower ones run first.").required(),
         Column::new("run_at", Type::Time, "It does not run before.").required(),
         Column::new("attempts_max", Type::Int, "Attempts before it is dead.").required(),
         Column::new("lease_until", Type::Time, "While it runs: when another process may take it."),
         Column::new("owner", Type::Text, "While it runs: the process."),
+        Column::new("paused", Type::Bool, "Whether it stands still until somebody resumes it.").required(),
+        Column::new("cancel", Type::Text, "Why it is to end, once what runs has come to its end."),
     ],
-    hidden: &[],
+    hidden: &["wakes"],
     tenant: None,
 };
 
@@ -58,6 +81,7 @@ pub static JOB_DONE: StateTable = StateTable {
     columns: job_columns![
         Column::new("state", Type::Text, "`done` or `cancelled`.").required(),
         Column::new("ended_at", Type::Time, "When it ended.").required(),
+        Column::new("output", Type::Json, "What a flow came to."),
     ],
     hidden: &[],
     tenant: None,
@@ -66,13 +90,18 @@ pub static JOB_DONE: StateTable = StateTable {
 /// Effects on the world.
 pub static EFFECT: StateTable = StateTable {
     name: "effect",
-    doc: "Effects on the world: intended before the call, done after it, unknown where a process ended in between. Seen by the platform only.",
+    doc: "Effects on the world: intended before the call, done after it, unknown where a process ended in between, failed where the other side said no. Seen by the platform only.",
     columns: &[
-        Column::new("dedupe", Type::Text, "The job's name; sent as the key that tells calls apart.").required(),
+        Column::new("dedupe", Type::Text, "The name of the job, or of a flow's step; sent as the key that tells calls apart.")
+            .required(),
         Column::new("job", Type::Text, "The job.").required(),
+        Column::new("step", Type::Text, "The step of a flow."),
         Column::new("attempt", Type::Int, "Which attempt of it.").required(),
+        Column::new("class", Type::Text, "What a second call does: `natural` (the same again), `keyed` (told apart by the key) or `once` (seen twice).")
+            .required(),
         Column::new("target", Type::Text, "Whom it reached: a host or a channel, never a secret.").required(),
-        Column::new("state", Type::Text, "`intent`, `done` or `unknown`.").required(),
+        Column::new("request_hash", Type::Text, "SHA-256 of what was asked for, hexadecimal."),
+        Column::new("state", Type::Text, "`intent`, `done`, `unknown` or `failed`.").required(),
         Column::new("response", Type::Text, "What was answered, shortened."),
         Column::new("at", Type::Time, "When this was written.").required(),
     ],
@@ -97,6 +126,27 @@ pub struct NewJob {
     pub run_us: i64,
     /// When it was made.
     pub created_us: i64,
+    /// On which terms.
+    pub terms: Terms,
+}
+
+/// On which terms a job is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Lower ones run first.
+    pub priority: i64,
+    /// Whose matter it is.
+    pub tenant: Option<String>,
+    /// The flow that waits for it.
+    pub parent: Option<String>,
+    /// Who wants it.
+    pub requester: Option<String>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms { priority: PRIORITY, tenant: None, parent: None, requester: None }
+    }
 }
 
 /// A job that this process runs.
@@ -142,22 +192,36 @@ pub enum Ended {
 
 /// Adds a job, unless one of its name is there or was.
 pub async fn insert(open: &mut Transaction, job: &NewJob) -> Result<bool> {
+    // A flow is taken up each time something happens to it; what may fail too often are its steps.
+    let attempts_max = if job.kind == FLOW { i64::MAX } else { ATTEMPTS_MAX };
+    let text = |text: &Option<String>| Value::from(text.as_deref().unwrap_or_default());
     let values = [
         job.id.as_str().into(),
         "default".into(),
         job.kind.as_str().into(),
         job.arguments.to_string().into(),
-        Value::Int(100),
+        Value::Int(job.terms.priority),
         Value::Time(job.run_us),
-        Value::Int(ATTEMPTS_MAX),
+        Value::Int(attempts_max),
         job.dedupe.as_str().into(),
         job.cause.as_str().into(),
         Value::Time(job.created_us),
+        text(&job.terms.tenant),
+        text(&job.terms.parent),
+        text(&job.terms.requester),
     ];
-    let sql = "INSERT INTO job (id, queue, kind, arguments, state, priority, run_at, attempt, attempts_max, dedupe, cause, created_at) \
-               SELECT $1, $2, $3, $4, 'ready', $5, $6, 0, $7, $8, $9, $10 \
+    let sql = "INSERT INTO job (id, queue, kind, arguments, state, priority, run_at, attempt, attempts_max, dedupe, cause, created_at, \
+               tenant, parent, requester) \
+               SELECT $1, $2, $3, $4, 'ready', $5, $6, 0, $7, $8, $9, $10, NULLIF($11, ''), NULLIF($12, ''), NULLIF($13, '') \
                WHERE NOT EXISTS (SELECT 1 FROM job_done WHERE dedupe = $8) ON CONFLICT (dedupe) DO NOTHING";
     Ok(open.execute(sql, &values).await? == 1)
+}
+
+/// Notes that something happened which a waiting job may wait for, as a part of the transaction in which it did.
+pub async fn wake(open: &mut Transaction, job: &str, now_us: i64) -> Result<bool> {
+    let sql = "UPDATE job SET wakes = wakes + 1, run_at = CASE WHEN state = 'waiting' THEN $2 ELSE run_at END, \
+               state = CASE WHEN state = 'waiting' THEN 'ready' ELSE state END WHERE id = $1";
+    Ok(open.execute(sql, &[job.into(), Value::Time(now_us)]).await? == 1)
 }
 
 /// The queue, over the state database.
@@ -177,30 +241,68 @@ impl Queue {
     /// Takes up to `count` jobs whose time has come, and writes down that their effects are intended: one commit for both.
     pub async fn claim(&self, count: i64, now_us: i64) -> Result<Vec<Claimed>> {
         let mut open = self.state.transaction().await?;
-        let until = now_us + i64::try_from(LEASE.as_micros()).expect("seconds fit");
-        let values = [Value::Time(now_us), Value::Int(count), Value::Time(until), self.owner.as_str().into()];
-        let sql = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $3, owner = $4 \
-                   WHERE state = 'ready' AND id IN (SELECT id FROM job WHERE state = 'ready' AND run_at <= $1 \
-                   ORDER BY priority, run_at, id LIMIT $2) \
-                   RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
-        let rows = open.fetch(sql, &values).await?;
+        let due = "UPDATE job SET state = 'ready' WHERE state = 'waiting' AND run_at <= $1";
+        open.execute(due, &[Value::Time(now_us)]).await?;
+        let rows = match limit::lock(&mut open).await? {
+            limits if limits.is_empty() => self.take(&mut open, count, now_us).await?,
+            limits => self.take_within(&mut open, limits, count, now_us).await?,
+        };
         let mut claimed = rows.iter().map(Claimed::of).collect::<Result<Vec<_>>>()?;
         claimed.sort_by(|a, b| a.id.cmp(&b.id));
-        for job in &claimed {
+        for job in claimed.iter().filter(|job| job.kind != FLOW) {
             let values = [
                 job.dedupe.as_str().into(),
                 job.id.as_str().into(),
                 Value::Int(job.attempt),
                 job.kind.as_str().into(),
                 Value::Time(now_us),
+                crate::actions::action(&job.kind).map_or("once", |action| action.effect.name()).into(),
+                hash(&job.arguments).into(),
             ];
-            let sql = "INSERT INTO effect (dedupe, job, attempt, target, state, at) VALUES ($1, $2, $3, $4, 'intent', $5) \
-                       ON CONFLICT (dedupe) DO UPDATE SET attempt = excluded.attempt, at = excluded.at \
+            let sql = "INSERT INTO effect (dedupe, job, attempt, target, state, at, class, request_hash) \
+                       VALUES ($1, $2, $3, $4, 'intent', $5, $6, $7) \
+                       ON CONFLICT (dedupe) DO UPDATE SET attempt = excluded.attempt, at = excluded.at, \
+                       state = CASE WHEN effect.state = 'failed' THEN 'intent' ELSE effect.state END \
                        WHERE effect.state <> 'done'";
             open.execute(sql, &values).await?;
         }
         open.commit().await?;
         Ok(claimed)
+    }
+
+    /// Takes what is due, the most urgent first.
+    async fn take(&self, open: &mut Transaction, count: i64, now_us: i64) -> Result<Vec<Row>> {
+        let values = [Value::Time(now_us), Value::Int(count), Value::Time(lease(now_us)), self.owner.as_str().into()];
+        let sql = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $3, owner = $4 \
+                   WHERE state = 'ready' AND id IN (SELECT id FROM job WHERE state = 'ready' AND paused = false AND run_at <= $1 \
+                   ORDER BY priority, run_at, id LIMIT $2) \
+                   RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
+        open.fetch(sql, &values).await
+    }
+
+    /// The same as far as limits allow; what they do not allow stays where it is.
+    async fn take_within(
+        &self,
+        open: &mut Transaction,
+        mut limits: Vec<LimitRow>,
+        count: i64,
+        now_us: i64,
+    ) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        let due = open.fetch(limit::CANDIDATES, &[Value::Time(now_us), Value::Int(count)]).await?;
+        for job in &due {
+            let (kind, tenant): (String, String) = (job.get("kind")?, job.get("tenant")?);
+            let woken = kind == FLOW && job.get::<i64>("attempt")? > 0;
+            if !woken && !limit::admit(&mut limits, &kind, &tenant, now_us) {
+                continue;
+            }
+            let values = [job.get::<String>("id")?.into(), Value::Time(lease(now_us)), self.owner.as_str().into()];
+            let sql = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $2, owner = $3 \
+                       WHERE id = $1 AND state = 'ready' RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
+            rows.extend(open.fetch(sql, &values).await?);
+        }
+        limit::keep(open, &limits).await?;
+        Ok(rows)
     }
 
     /// Writes how attempts ended, all in one commit. One that lost its lease in between is left out: its result counts no
@@ -219,8 +321,8 @@ impl Queue {
         let mine = |more: Vec<Value>| [vec![job.id.as_str().into(), Value::Int(job.attempt)], more].concat();
         match outcome {
             Ended::Done { target, response } => {
-                let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, created_at, ended_at) \
-                             SELECT id, queue, kind, arguments, 'done', attempt, dedupe, cause, created_at, $3 \
+                let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, created_at, ended_at, tenant, parent, requester, round) \
+                             SELECT id, queue, kind, arguments, 'done', attempt, dedupe, cause, created_at, $3, tenant, parent, requester, round \
                              FROM job WHERE id = $1 AND attempt = $2 AND state = 'running'";
                 if open.execute(moved, &mine(vec![Value::Time(now_us)])).await? == 0 {
                     return Ok(false);
@@ -242,16 +344,26 @@ impl Queue {
             Ended::Failed { error, .. } | Ended::Refused { error } => {
                 let sql = "UPDATE job SET state = 'dead', error = $3, lease_until = NULL, owner = NULL \
                            WHERE id = $1 AND attempt = $2 AND state = 'running'";
-                Ok(open.execute(sql, &mine(vec![error.as_str().into()])).await? == 1)
+                if open.execute(sql, &mine(vec![error.as_str().into()])).await? == 0 {
+                    return Ok(false);
+                }
+                let failed =
+                    "UPDATE effect SET state = 'failed', response = $2, at = $3 WHERE dedupe = $1 AND state = 'intent'";
+                let told = [job.dedupe.as_str().into(), error.as_str().into(), Value::Time(now_us)];
+                open.execute(failed, &told).await?;
+                let parent = "SELECT parent FROM job WHERE id = $1 AND parent IS NOT NULL";
+                for row in open.fetch(parent, &[job.id.as_str().into()]).await? {
+                    wake(open, &row.get::<String>("parent")?, now_us).await?;
+                }
+                Ok(true)
             }
         }
     }
 
     /// A sign of life for the jobs that this process runs.
     pub async fn beat(&self, now_us: i64) -> Result<()> {
-        let until = now_us + i64::try_from(LEASE.as_micros()).expect("seconds fit");
         let sql = "UPDATE job SET lease_until = $2 WHERE owner = $1 AND state = 'running'";
-        self.state.execute(sql, &[self.owner.as_str().into(), Value::Time(until)]).await.map(|_| ())
+        self.state.execute(sql, &[self.owner.as_str().into(), Value::Time(lease(now_us))]).await.map(|_| ())
     }
 
     /// Makes jobs ready again whose process gave no sign of life; with `all`, those of every other process: after a start
@@ -274,22 +386,17 @@ impl Queue {
         Ok(ids.len() as u64)
     }
 
-    /// Makes dead jobs ready again, under their old names: one, or all. Answers how many.
-    pub async fn retry(&self, id: Option<&str>, now_us: i64) -> Result<u64> {
-        let sql =
-            "UPDATE job SET state = 'ready', attempt = 0, run_at = $2 WHERE state = 'dead' AND ($1 = '' OR id = $1)";
-        let retried = self.state.execute(sql, &[id.unwrap_or_default().into(), Value::Time(now_us)]).await?;
-        match id {
-            Some(id) if retried == 0 => Err(Error::new(Kind::NotFound, format!("there is no dead job {id}"))),
-            _ => Ok(retried),
-        }
-    }
-
-    /// Ends a job that does not run. `NotFound` where there is none.
+    /// Ends a job that does not run. A flow that is under way ends by itself, once what it did is undone. `NotFound` where
+    /// there is none.
     pub async fn cancel(&self, id: &str, now_us: i64) -> Result<()> {
         let mut open = self.state.transaction().await?;
-        let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, error, created_at, ended_at) \
-                     SELECT id, queue, kind, arguments, 'cancelled', attempt, dedupe, cause, error, created_at, $2 \
+        let asked = "UPDATE job SET cancel = COALESCE(cancel, $2) WHERE id = $1 AND kind = 'flow' AND state <> 'dead'";
+        if open.execute(asked, &[id.into(), "somebody cancelled it".into()]).await? == 1 {
+            wake(&mut open, id, now_us).await?;
+            return open.commit().await;
+        }
+        let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, error, created_at, ended_at, tenant, parent, requester, round) \
+                     SELECT id, queue, kind, arguments, 'cancelled', attempt, dedupe, cause, error, created_at, $2, tenant, parent, requester, round \
                      FROM job WHERE id = $1 AND state <> 'running'";
         if open.execute(moved, &[id.into(), Value::Time(now_us)]).await? == 0 {
             return Err(Error::new(Kind::NotFound, format!("there is no job {id} that waits or is dead")));
@@ -298,17 +405,25 @@ impl Queue {
         open.commit().await
     }
 
-    /// When the next ready job is due.
-    pub async fn next_due(&self) -> Result<Option<i64>> {
-        let rows = self.state.fetch("SELECT min(run_at) AS due FROM job WHERE state = 'ready'", &[]).await?;
+    /// When the next job is due that nothing but time keeps from running.
+    pub async fn next_due(&self, now_us: i64) -> Result<Option<i64>> {
+        let rows = self.state.fetch(limit::NEXT_DUE, &[Value::Time(now_us)]).await?;
         rows.first().map_or(Ok(None), |row| row.get("due"))
     }
 
-    /// Forgets jobs that ended long ago, with their effects.
+    /// Forgets jobs that ended long ago, with their effects, steps, signals and votes.
     pub async fn prune(&self, now_us: i64) -> Result<()> {
         let old = [Value::Time(now_us - i64::try_from(KEPT.as_micros()).expect("days fit"))];
         let effects = "DELETE FROM effect WHERE state = 'done' AND at < $1";
         self.state.execute(effects, &old).await?;
+        for of_ended in [
+            "DELETE FROM vote WHERE approval IN (SELECT id FROM approval WHERE job IN (SELECT id FROM job_done WHERE ended_at < $1))",
+            "DELETE FROM approval WHERE job IN (SELECT id FROM job_done WHERE ended_at < $1)",
+            "DELETE FROM signal WHERE job IN (SELECT id FROM job_done WHERE ended_at < $1)",
+            "DELETE FROM step WHERE job IN (SELECT id FROM job_done WHERE ended_at < $1)",
+        ] {
+            self.state.execute(of_ended, &old).await?;
+        }
         self.state.execute("DELETE FROM job_done WHERE ended_at < $1", &old).await.map(|_| ())
     }
 }
@@ -329,15 +444,31 @@ impl Claimed {
     }
 }
 
+fn lease(now_us: i64) -> i64 {
+    now_us.saturating_add(i64::try_from(LEASE.as_micros()).expect("seconds fit"))
+}
+
+/// The hash of what is asked for.
+pub(crate) fn hash(asked: &serde_json::Value) -> String {
+    hex::encode(Sha256::digest(asked.to_string().as_bytes()))
+}
+
 /// Doubling up to [`BACKOFF_MAX`], anywhere between nothing and that, the same for the same attempt of the same job.
 pub fn backoff(job: &str, attempt: i64) -> Duration {
+    backoff_within(job, attempt, BACKOFF_MIN, BACKOFF_MAX)
+}
+
+/// The same between two bounds of one's own.
+pub fn backoff_within(job: &str, attempt: i64, least: Duration, longest: Duration) -> Duration {
     let factor = 1_u32.checked_shl(u32::try_from(attempt - 1).unwrap_or(0)).unwrap_or(u32::MAX);
-    let most = BACKOFF_MIN.saturating_mul(factor).min(BACKOFF_MAX);
+    let most = least.saturating_mul(factor).min(longest);
     let hash = Sha256::digest(format!("{job}/{attempt}").as_bytes());
     let dice = u64::from_be_bytes(hash[..8].try_into().expect("eight bytes"));
     let most_us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(most_us / 10 + dice % (most_us - most_us / 10))
+    Duration::from_micros(most_us / 10 + dice % (most_us - most_us / 10).max(1))
 }
 
+#[cfg(test)]
+mod differential;
 #[cfg(test)]
 mod tests;

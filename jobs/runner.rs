@@ -1,6 +1,8 @@
 //! Runs rules whose tick has come, and jobs whose time has come. It remembers nothing that the database does not: a second
 //! runner over the same database does what the first one leaves.
 
+mod work;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,15 +15,14 @@ use tokio::sync::Notify;
 use crate::actions::Outside;
 use crate::book::{After, Book, Entry, RESULT_ROWS_MAX, Run};
 use crate::evaluate::{At, evaluate};
+use crate::flow::approved::approved;
+use crate::flow::trace::Trace;
+use crate::flow::{FLOWS, Flow, Hands};
 use crate::preview::{Wish, wishes};
-use crate::queue::{Claimed, Ended, NewJob, Queue};
+use crate::queue::{NewJob, PRIORITY, Queue, Terms};
 use crate::rows::{Difference, Transition, difference};
 use crate::rule::{Found, Rule};
 
-/// Jobs that are taken up together; their claims share a commit, and so do their ends.
-const BATCH: i64 = 64;
-/// Jobs of a batch that run at the same time.
-const AT_ONCE: usize = 16;
 /// It looks at least this often, for what other processes wrote.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
 /// The shortest pause between two looks.
@@ -42,7 +43,11 @@ pub struct Runner {
     queue: Queue,
     outside: Arc<dyn Outside>,
     scope: Scope,
+    hands: Option<Arc<dyn Hands>>,
+    trace: Arc<Trace>,
+    flows: &'static [&'static Flow],
     wake: Notify,
+    wake_work: Notify,
     /// Rules that run when tables have new rows.
     follows: Mutex<Vec<Follow>>,
 }
@@ -68,9 +73,23 @@ impl Runner {
             queue,
             outside,
             scope: Scope::platform("rules"),
+            hands: None,
+            trace: Arc::default(),
+            flows: FLOWS,
             wake: Notify::new(),
+            wake_work: Notify::new(),
             follows: Mutex::default(),
         }
+    }
+
+    /// The same with what does the steps of flows.
+    pub fn with_hands(self, hands: Option<Arc<dyn Hands>>) -> Self {
+        Runner { hands, ..self }
+    }
+
+    /// The same with other flows than those that are registered.
+    pub fn with_flows(self, flows: &'static [&'static Flow]) -> Self {
+        Runner { flows, ..self }
     }
 
     /// What is remembered.
@@ -86,6 +105,7 @@ impl Runner {
     /// Looks at what is due now, without waiting for its time to look.
     pub fn wake(&self) {
         self.wake.notify_one();
+        self.wake_work.notify_one();
     }
 
     /// Takes over the rules of a folder. A file with a fault is left out, and named in the answer; its rule does not run.
@@ -139,8 +159,8 @@ impl Runner {
         if let Err(error) = self.queue.reclaim(self.clock.now_us(), alone).await {
             tracing::warn!(%error, "jobs of ended processes were not taken up");
         }
-        // Signs of life do not wait for a batch: one slow call would cost the others their leases.
-        tokio::join!(self.act(), self.keep());
+        // Signs of life wait for nothing, and no tick waits for a slow call.
+        tokio::join!(self.act(), self.labour(), self.keep(), self.trace.write(&self.store, &self.clock));
     }
 
     async fn act(&self) {
@@ -188,12 +208,7 @@ impl Runner {
                 tracing::warn!(rule = entry.name, %error, "a rule did not run, and is tried again");
             }
         }
-        while self.work().await? > 0 {}
-        let next = [self.book.next_tick().await?, self.queue.next_due().await?];
-        let now = self.clock.now_us();
-        let wait = next.into_iter().flatten().min().map(|at| u64::try_from(at - now).unwrap_or(0));
-        let wait = wait.map_or(LOOK_EVERY, Duration::from_micros);
-        Ok(wait.clamp(PAUSE_MIN, LOOK_EVERY))
+        Ok(pause(self.book.next_tick().await?, self.clock.now_us()))
     }
 
     /// Runs the ticks of a rule that have come and are to be run.
@@ -264,6 +279,7 @@ impl Runner {
                 match difference(&rule.header, &tracked, evaluated.rows, tick, first, entry.released) {
                     Ok(difference) => {
                         jobs = self.jobs(rule, &difference, tick, &mut after);
+                        jobs = jobs.into_iter().map(|job| on_terms(rule, job)).collect();
                         run.counts = counts(&difference);
                         found = difference;
                     }
@@ -312,45 +328,37 @@ impl Runner {
                     cause: format!("rule {} at {}", rule.name, rfc3339(tick)),
                     run_us,
                     created_us: now,
+                    terms: Terms::default(),
                 });
             }
         }
         jobs
     }
+}
 
-    /// Takes up the jobs that are due, does them, and writes how they ended. Answers how many there were.
-    pub async fn work(&self) -> Result<usize> {
-        let claimed = self.queue.claim(BATCH, self.clock.now_us()).await?;
-        if claimed.is_empty() {
-            return Ok(0);
+/// How long nothing will be due.
+fn pause(next_us: Option<i64>, now_us: i64) -> Duration {
+    let wait = next_us.map(|at| u64::try_from(at - now_us).unwrap_or(0));
+    wait.map_or(LOOK_EVERY, Duration::from_micros).clamp(PAUSE_MIN, LOOK_EVERY)
+}
+
+/// A job on the terms of its rule: how urgent it is, whose matter, and who must agree first.
+fn on_terms(rule: &Rule, job: NewJob) -> NewJob {
+    let tenant = job.arguments["row"]["tenant"].as_str().filter(|tenant| !tenant.is_empty()).map(str::to_owned);
+    let terms = Terms {
+        priority: rule.header.priority.unwrap_or(PRIORITY),
+        tenant,
+        parent: None,
+        requester: Some(rule.header.owner.clone()),
+    };
+    let job = NewJob { terms, ..job };
+    match &rule.header.approve {
+        Some(approval) => {
+            let why = rule.header.why.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
+            let ask = format!("{} of the rule {}{why}: {}", job.kind, rule.name, job.arguments["with"]);
+            approved(job, approval, &ask)
         }
-        let count = claimed.len();
-        let gate = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-        let mut running = tokio::task::JoinSet::new();
-        for job in claimed {
-            let (gate, outside) = (Arc::clone(&gate), Arc::clone(&self.outside));
-            running.spawn(async move {
-                let _turn = gate.acquire_owned().await;
-                let ended = outside.act(&job).await;
-                (job, ended)
-            });
-        }
-        let mut ended: Vec<(Claimed, Ended)> = Vec::with_capacity(count);
-        while let Some(done) = running.join_next().await {
-            match done {
-                Ok(done) => ended.push(done),
-                // Its lease ends, and it is tried again.
-                Err(panic) => tracing::warn!(%panic, "an action panicked"),
-            }
-        }
-        let written = self.queue.end(&ended, self.clock.now_us()).await?;
-        if written < ended.len() {
-            tracing::warn!(
-                lost = ended.len() - written,
-                "results came after their leases had ended, and count no more"
-            );
-        }
-        Ok(count)
+        None => job,
     }
 }
 

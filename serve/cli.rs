@@ -2,6 +2,7 @@
 
 mod ado;
 mod answer;
+mod approval;
 mod audit;
 mod budget;
 mod codeowners;
@@ -10,10 +11,12 @@ mod cost;
 pub mod embedder;
 mod eval;
 pub mod exit;
+mod flow;
 mod index;
 mod ingest;
 mod job;
 mod key;
+mod listing;
 mod live;
 mod logging;
 mod model;
@@ -120,8 +123,14 @@ enum Command {
     #[command(subcommand)]
     Rule(rule::Rule),
     /// Jobs that follow from rules.
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "jobs")]
     Job(job::Job),
+    /// Flows: jobs of several steps.
+    #[command(subcommand)]
+    Flow(flow::Flow),
+    /// What people are asked before something is done.
+    #[command(subcommand)]
+    Approval(approval::Approval),
     /// Make, list, rotate and end API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -184,6 +193,8 @@ impl Command {
             Command::Ado(ado) => ado.run().await,
             Command::Rule(rule) => rule.run().await,
             Command::Job(job) => job.run().await,
+            Command::Flow(flow) => flow.run().await,
+            Command::Approval(approval) => approval.run().await,
             Command::Key(key) => key.run().await,
             Command::Tenant(tenant) => tenant.run().await,
             Command::Audit(audit) => audit.run().await,

@@ -10,6 +10,7 @@ pub mod policy;
 pub mod rules;
 pub mod search;
 pub mod trust;
+pub mod work;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ fn routes(house: &Arc<House>) -> Router {
         .route("/control/rules", post(rules::answer))
         .route("/control/search", post(search::search))
         .route("/control/trust", post(trust::grant))
+        .route("/control/work", post(work::answer))
         .with_state(Arc::clone(house))
 }
 

@@ -16,6 +16,7 @@ use index::search::SearchWish;
 use index::search::room::SearchRoom;
 use ingest::ado::live::{Live, Outcome, Watch, Wish};
 use ingest::{FileOptions, Progress, Source, Summary};
+use jobs::flow::Hands;
 use jobs::runner::Runner;
 use ledger::audit::{Audit, Entry, Outcome as Ended};
 use ledger::budget::Budgets;
@@ -58,6 +59,8 @@ pub struct House {
     pub embedder: Option<Arc<dyn Embedder>>,
     /// What runs rules and jobs.
     pub runner: OnceLock<Arc<Runner>>,
+    /// What does the steps of flows.
+    pub hands: OnceLock<Arc<dyn Hands>>,
     reference: Reference,
     gate: Arc<Semaphore>,
     answers: OnceLock<Answers>,
@@ -96,6 +99,7 @@ impl House {
             metrics,
             embedder: None,
             runner,
+            hands: OnceLock::new(),
             reference,
             gate,
             answers,

@@ -1,10 +1,12 @@
 //! The HTTP door: one router that HTTP, gRPC and the control socket share, and what surrounds every request.
 
 pub mod answer;
+pub mod approvals;
 pub mod around;
 pub mod audit;
 pub mod budgets;
 pub mod embeddings;
+pub mod flows;
 pub mod health;
 pub mod keys;
 pub mod listen;
@@ -53,6 +55,13 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", delete(keys::revoke))
         .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::one))
+        .route("/approvals/{id}/votes", post(approvals::vote))
+        .route("/flows", get(flows::list).post(flows::start))
+        .route("/flows/{id}", get(flows::one))
+        .route("/flows/{id}/cancel", post(flows::cancel))
+        .route("/flows/{id}/signals/{name}", post(flows::signal))
         .route("/audit/root", post(audit::root))
         .route("/audit/rows/{seq}/proof", get(audit::row))
         .route("/audit/growth", get(audit::growth))

@@ -23,3 +23,4 @@ mod resident;
 pub mod rules;
 pub mod shell;
 pub mod wire;
+pub mod work;

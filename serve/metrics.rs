@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use engine::facts::FactsStatus;
 use engine::store::Status;
 use index::search::IndexStatus;
+use jobs::queue::{Figures, Load};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -215,6 +216,49 @@ fn store_figures(status: &Status) -> Registry {
     }
     registry.register("commits", "Lance commits of this process", commits);
     registry
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueName {
+    queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueState {
+    queue: String,
+    kind: String,
+    state: &'static str,
+}
+
+/// The same document with how the queue stands, of every process over its database. Kinds are those of the registers.
+pub fn with_queue(text: &str, loads: &[Load]) -> String {
+    let mut registry = Registry::with_prefix("stellwerk");
+    let oldest = Family::<QueueName, Gauge<f64, AtomicU64>>::default();
+    let jobs = Family::<QueueState, Gauge>::default();
+    let figures = Figures { loads: loads.to_vec(), ..Figures::default() };
+    for queue in figures.queues() {
+        let seconds = figures.oldest_ready_us(queue) as f64 / 1e6;
+        oldest.get_or_create(&QueueName { queue: queue.to_owned() }).set(seconds);
+    }
+    for load in loads {
+        for (state, count) in [
+            ("ready", load.ready),
+            ("later", load.later),
+            ("running", load.running),
+            ("waiting", load.waiting),
+            ("dead", load.dead),
+            ("paused", load.paused),
+        ] {
+            let labels = QueueState { queue: load.queue.clone(), kind: load.kind.clone(), state };
+            jobs.get_or_create(&labels).set(count);
+        }
+    }
+    let help = "Since when the oldest job that is due waits; what workers are scaled by";
+    registry.register_with_unit("queue_oldest_ready", help, Unit::Seconds, oldest);
+    registry.register("queue_jobs", "Jobs that have not ended", jobs);
+    let mut whole = text.trim_end().trim_end_matches("# EOF").to_owned();
+    encode(&mut whole, &registry).expect(NEVER_FAILS);
+    whole
 }
 
 /// The index's figures; how far it is behind, and what waits for a model.

@@ -26,6 +26,7 @@ use crate::http::budgets;
 use crate::models::Named;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
+use crate::work::WorkWish;
 use trust::Trust;
 
 /// How long a command waits for another one that has the data directory open.
@@ -64,6 +65,8 @@ pub trait Reach: Send + Sync {
     async fn index_drop(&self, wish: &DropWish) -> Result<u64>;
     /// Answers a wish about rules and jobs.
     async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value>;
+    /// Answers a wish about jobs, flows and approvals.
+    async fn work(&self, wish: &WorkWish) -> Result<serde_json::Value>;
     /// Asks something of budgets.
     async fn budgets(&self, wish: budgets::Wish) -> Result<budgets::Answer>;
     /// The SQL reference, with row counts if asked for.

@@ -183,6 +183,9 @@ impl House {
     async fn run_rule(&self, file: &RuleFile, actions: Option<&std::path::Path>) -> Result<Value> {
         let scope = Scope::platform("rules");
         let rule = self.sound(&scope, file).await?;
+        if let Some(path) = actions {
+            self.set_hands(&Settings::read(path)?)?;
+        }
         let runner = match actions {
             Some(path) => self.new_runner(Arc::new(World::new(Settings::read(path)?)?)),
             None => self.runner(),
@@ -245,7 +248,8 @@ impl House {
 
     /// A runner over this store.
     pub fn new_runner(&self, outside: Arc<dyn Outside>) -> Arc<Runner> {
-        Arc::new(Runner::new(Arc::clone(&self.store), &uuid::Uuid::new_v4().to_string(), outside))
+        let runner = Runner::new(Arc::clone(&self.store), &uuid::Uuid::new_v4().to_string(), outside);
+        Arc::new(runner.with_hands(self.hands.get().cloned()))
     }
 }
 

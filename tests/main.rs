@@ -12,6 +12,7 @@ mod clients;
 mod doors;
 mod embeddings;
 mod faults;
+mod flows;
 mod fuzz;
 mod golden;
 mod harness;

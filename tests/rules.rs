@@ -1,6 +1,6 @@
 //! Rules through the real binary: checked, tried, run, and their actions at a real web hook, `kill -9` in between.
 
-mod receiver;
+pub mod receiver;
 
 use std::fs;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "audit", include_str!("migrations/0003_audit.sql")),
     (5, "budget", include_str!("migrations/0005_budget.sql")),
     (6, "rules", include_str!("migrations/0006_rules.sql")),
+    (8, "flows", include_str!("migrations/0008_flows.sql")),
 ];
 
 /// Brings the schema up to date over a connection whose caller holds the migration lock inside a transaction, so that

@@ -5,8 +5,10 @@
 
 pub mod auth;
 pub mod hosts;
+pub mod item;
 pub mod pace;
 pub mod page;
+pub mod pull_request;
 pub mod secret;
 pub mod time;
 pub mod write;
@@ -94,6 +96,9 @@ pub struct Ask {
     pub body: Option<Value>,
     /// `application/json`, or what a work item's change wants.
     pub content_type: &'static str,
+    /// Times that it is sent while the source is not well. What makes something is sent once: whether the first one was
+    /// heard is found out by looking.
+    pub tries: u32,
 }
 
 impl Ask {
@@ -107,6 +112,7 @@ impl Ask {
             api: API,
             body: None,
             content_type: "application/json",
+            tries: ATTEMPTS_MAX,
         }
     }
 
@@ -118,6 +124,12 @@ impl Ask {
     /// The same with another parameter.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Ask {
         self.query.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The same, sent once.
+    pub fn once(mut self) -> Ask {
+        self.tries = 1;
         self
     }
 
@@ -225,7 +237,11 @@ impl Client {
     /// Sends one request, again while the source is not well, and reads the answer.
     pub async fn ask(&self, ask: &Ask) -> Result<Answer, Refused> {
         let (mut renewed, mut words) = (false, String::new());
-        for attempt in 0..ATTEMPTS_MAX {
+        // A token that was renewed in between is no try of its own.
+        for attempt in 0..ask.tries.max(2) {
+            if attempt >= ask.tries && !renewed {
+                break;
+            }
             if attempt > 0 {
                 self.traffic.lock().retries += 1;
             }
@@ -260,7 +276,7 @@ impl Client {
                 404 => return Err(Refused::Gone { doing: ask.doing(), status: 404 }),
                 403 => return Err(Refused::Forbidden { doing: ask.doing(), status: 403, words: told(&body) }),
                 // 410 may be a page whose token is too old, or a source that is being moved: it is believed at the last try.
-                410 if attempt + 1 == ATTEMPTS_MAX => return Err(Refused::Gone { doing: ask.doing(), status: 410 }),
+                410 if attempt + 1 == ask.tries => return Err(Refused::Gone { doing: ask.doing(), status: 410 }),
                 408 | 410 | 429 | 500..=599 => {
                     words = format!("the source answered {}", status.as_u16());
                     // A time to come back is waited for with the budget.
@@ -271,7 +287,7 @@ impl Client {
                 other => return Err(Refused::Invalid { doing: ask.doing(), status: other, words: told(&body) }),
             }
         }
-        Err(Refused::Unwell { doing: ask.doing(), words, tries: ATTEMPTS_MAX })
+        Err(Refused::Unwell { doing: ask.doing(), words, tries: ask.tries })
     }
 
     /// A list, all its pages.

@@ -7,6 +7,8 @@ use engine::{Error, Result};
 use serde::Deserialize;
 use url::Url;
 
+use crate::flow::forge::Repository;
+
 /// What actions may reach.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     pub channels: BTreeMap<String, Channel>,
     /// Hosts that `http` may call, `name` or `name:port`.
     pub hosts: Vec<String>,
+    /// Repositories that flows may change, by name.
+    pub repositories: BTreeMap<String, Repository>,
 }
 
 /// Where a channel's messages go.
@@ -39,6 +43,8 @@ struct File {
     channels: BTreeMap<String, ChannelText>,
     #[serde(default)]
     hosts: Vec<String>,
+    #[serde(default)]
+    repositories: BTreeMap<String, Repository>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,7 +82,12 @@ impl Settings {
             };
             channels.insert(name, Channel { url, secret: secret.map(|s| s.trim().as_bytes().to_vec()) });
         }
-        Ok(Settings { channels, hosts: file.hosts })
+        let mut repositories = BTreeMap::new();
+        for (name, repository) in file.repositories {
+            let read = repository.read(folder).map_err(|what| format!("repository {name}: {what}"))?;
+            repositories.insert(name, read);
+        }
+        Ok(Settings { channels, hosts: file.hosts, repositories })
     }
 
     /// Whether `http` may call a URL.

@@ -19,6 +19,7 @@ fn job(id: &str, dedupe: &str, run_us: i64) -> NewJob {
         cause,
         run_us,
         created_us: 0,
+        terms: Terms::default(),
     }
 }
 
@@ -55,7 +56,7 @@ async fn a_name_is_done_once() {
     assert_eq!(queue.end(&[(claimed[0].clone(), done())], 6).await.unwrap(), 1);
     assert_eq!(effect(&state, "a").await, "done");
     assert_eq!(put(&state, &[job("4", "a", 0)]).await, [false]);
-    assert_eq!(queue.next_due().await.unwrap(), Some(9));
+    assert_eq!(queue.next_due(6).await.unwrap(), Some(9));
 }
 
 #[tokio::test]
@@ -82,7 +83,7 @@ async fn what_fails_waits_longer_each_time_and_is_dead_at_last() {
     for _ in 0..ATTEMPTS_MAX {
         let claimed = queue.claim(1, now).await.unwrap().remove(0);
         queue.end(&[(claimed, failed())], now).await.unwrap();
-        let due = queue.next_due().await.unwrap();
+        let due = queue.next_due(now).await.unwrap();
         waits.extend(due.map(|due| due - now));
         now = due.unwrap_or(now);
     }
@@ -93,7 +94,7 @@ async fn what_fails_waits_longer_each_time_and_is_dead_at_last() {
     assert_eq!((claimed.attempt, claimed.dedupe.as_str()), (1, "a"));
     let asked = Ended::Failed { error: "busy".to_owned(), retry_after: Some(Duration::from_secs(7)) };
     queue.end(&[(claimed, asked)], now).await.unwrap();
-    assert_eq!(queue.next_due().await.unwrap(), Some(now + 7_000_000));
+    assert_eq!(queue.next_due(now).await.unwrap(), Some(now + 7_000_000));
     queue.cancel("1", now).await.unwrap();
     assert_eq!(queue.cancel("1", now).await.unwrap_err().kind(), Kind::NotFound);
 }

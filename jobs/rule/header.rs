@@ -44,6 +44,8 @@ pub struct Header {
     pub resolved: Vec<Call>,
     /// Who must agree first.
     pub approve: Option<Approval>,
+    /// How urgent its actions are; lower ones run first.
+    pub priority: Option<i64>,
     /// Where each field stands in the file.
     lines: Vec<(String, usize)>,
 }
@@ -120,6 +122,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("new", "what is done with a new row: notify(\"team\", \"{name} is new\")"),
     ("changed", "what is done with a changed row"),
     ("resolved", "what is done when a row is gone"),
+    ("priority", "how urgent its actions are, 100 unless it is said; lower ones run first: 10"),
     ("approve", "who must agree first: GROUP QUORUM DEADLINE, such as platform-leads 1 24h"),
 ];
 
@@ -174,6 +177,7 @@ impl Header {
             "changed" => self.changed = calls(value)?,
             "resolved" => self.resolved = calls(value)?,
             "approve" => self.approve = Some(approval(value)?),
+            "priority" => self.priority = Some(priority(value)?),
             _ => {
                 let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
                 return Err(format!("`{name}` is no field; there are {}", known.join(", ")));
@@ -256,6 +260,11 @@ fn rate(value: &str) -> Result<Rate, String> {
     let count: u32 = count.trim().parse().map_err(|_| wrong())?;
     let per = parse_span(per)?;
     if count == 0 || per.is_zero() { Err(wrong()) } else { Ok(Rate { count, per }) }
+}
+
+fn priority(value: &str) -> Result<i64, String> {
+    let number = value.parse().ok().filter(|number| (0..=1_000).contains(number));
+    number.ok_or_else(|| format!("`{value}` is no priority: write a number from 0 (first) to 1000 (last)"))
 }
 
 fn approval(value: &str) -> Result<Approval, String> {

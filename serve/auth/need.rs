@@ -19,7 +19,12 @@ const NEEDED: &[(&str, Permission)] = &[
 ];
 
 /// Beginnings of paths that everybody who reads may look at, and that only some may change.
-const CHANGED: &[(&str, Permission)] = &[("/tenants", Permission::Directory)];
+const CHANGED: &[(&str, Permission)] = &[
+    ("/tenants", Permission::Directory),
+    // Votes and signals; who may start and end flows is asked there.
+    ("/approvals", Permission::Write),
+    ("/flows", Permission::Write),
+];
 
 /// What a request needs.
 pub fn needed(method: &Method, path: &str) -> Permission {
@@ -42,6 +47,8 @@ mod tests {
             (Method::POST, "/hooks/ado", Permission::Write),
             (Method::POST, "/budgets/reserve", Permission::Write),
             (Method::GET, "/tenants/acme", Permission::Read),
+            (Method::GET, "/approvals", Permission::Read),
+            (Method::POST, "/approvals/x/votes", Permission::Write),
             (Method::PUT, "/tenants/acme", Permission::Directory),
             (Method::DELETE, "/keys/x", Permission::Keys),
             (Method::GET, "/keys", Permission::Keys),

@@ -190,6 +190,7 @@ impl Serve {
     /// Loads the rules, says which of them are wrong, and runs the others from now on.
     async fn start_rules(&self, house: &Arc<House>, running: &mut tokio::task::JoinSet<()>) -> Result<()> {
         let settings = self.actions.as_deref().map(jobs::actions::Settings::read).transpose()?;
+        house.set_hands(settings.as_ref().unwrap_or(&jobs::actions::Settings::default()))?;
         let runner = house.new_runner(Arc::new(jobs::actions::World::new(settings.unwrap_or_default())?));
         let runner = Arc::clone(house.runner.get_or_init(|| runner));
         if let Some(folder) = &self.rules {
@@ -213,6 +214,7 @@ impl Serve {
                POST /v1/traces /v1/logs /v1/metrics   OTLP over HTTP; over gRPC on the same port\n  \
                POST /budgets/reserve /post /void      spending in two phases\n  \
                POST /hooks/ado                        Azure DevOps service hooks\n  \
+               GET  /flows /approvals                 flows and what people are asked; POST .../votes\n  \
                GET  /healthz /readyz /metrics         for the operator, without a key\n",
         );
         text.push_str(&match (self.auth, key) {

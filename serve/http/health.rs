@@ -29,8 +29,10 @@ pub async fn ready(State(house): State<Arc<House>>) -> Response {
 /// `GET /metrics`: Prometheus's text form.
 pub async fn metrics(State(house): State<Arc<House>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, kind)],
-        house.metrics.text(&house.store.status(), house.search.opened().map(|searcher| searcher.status()).as_ref()),
-    )
+    let index = house.search.opened().map(|searcher| searcher.status());
+    let text = house.metrics.text(&house.store.status(), index.as_ref());
+    let loads = house.runner().queue().loads(house.store.clock().now_us()).await;
+    // A database that is away must not hide what the process itself knows.
+    let text = loads.map_or_else(|_| text.clone(), |loads| crate::metrics::with_queue(&text, &loads));
+    ([(header::CONTENT_TYPE, kind)], text)
 }

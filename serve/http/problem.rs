@@ -35,6 +35,11 @@ impl Problem {
         self
     }
 
+    /// The same problem with another status.
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Problem { status: Some(status), ..self }
+    }
+
     /// The error that this problem describes; how a client turns an answer back.
     pub fn into_error(self) -> Error {
         Error::new(kind_named(&self.kind), self.error)

@@ -20,6 +20,7 @@ use crate::house::{Found, House};
 use crate::http::budgets;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
+use crate::work::{Wisher, WorkWish};
 
 /// An open store of our own.
 pub struct Local {
@@ -83,6 +84,10 @@ impl Reach for Local {
 
     async fn index_drop(&self, wish: &DropWish) -> Result<u64> {
         self.house.search.searcher().await?.drop_model(&wish.model).await
+    }
+
+    async fn work(&self, wish: &WorkWish) -> Result<serde_json::Value> {
+        self.house.work(wish, &Wisher::operator()).await
     }
 
     async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value> {

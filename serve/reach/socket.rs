@@ -35,6 +35,7 @@ use crate::http::sql::{ERROR_TRAILER, QUERY_ID};
 use crate::output::Format;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
+use crate::work::WorkWish;
 
 /// A running server.
 pub struct Socket {
@@ -269,6 +270,10 @@ impl Reach for Socket {
 
     async fn index_drop(&self, wish: &DropWish) -> Result<u64> {
         self.call(Method::POST, "/control/index/drop", Some(wish)).await
+    }
+
+    async fn work(&self, wish: &WorkWish) -> Result<serde_json::Value> {
+        self.call(Method::POST, "/control/work", Some(wish)).await
     }
 
     async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value> {

@@ -51,6 +51,8 @@ pub enum Way {
     Documents,
     /// The same, and another model that is turned to.
     OtherModel,
+    /// A flow that fails at its first step, and is undone.
+    Flow,
 }
 
 /// How each fail point of the engine is reached. [`every_fail_point_has_a_way`] holds the two lists together.
@@ -79,6 +81,9 @@ pub const WAYS: &[(&str, Way)] = &[
     ("text-committed", Way::Documents),
     ("embedding-kept", Way::Documents),
     ("model-switched", Way::OtherModel),
+    ("flow-intended", Way::Flow),
+    ("flow-called", Way::Flow),
+    ("flow-kept", Way::Flow),
 ];
 
 #[test]
@@ -99,6 +104,7 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
         Way::Writing(most) | Way::FirstStart(most) => *most,
         Way::OlderTables | Way::LargeTable | Way::OldRows | Way::Superseded => 1,
         Way::Documents | Way::OtherModel => 1,
+        Way::Flow => 2,
     };
     // Half of the time at the very first.
     let nth = if trial.dice.random_bool(0.5) { 1 } else { trial.dice.random_range(1..=most) };
@@ -162,6 +168,14 @@ fn prepare(trial: &mut Trial<'_>, way: Way) -> Ended {
             let folder = wiki.display().to_string();
             trial.ground.run(&["ingest", "docs", &folder]).ok();
             trial.args.extend(["--embedder".to_owned(), "hashed-16".to_owned()]);
+            Ok(())
+        }
+        Way::Flow => {
+            // There is a store before there is a flow in it.
+            let server = trial.start()?;
+            stop(server)?;
+            let input = r#"{"repository": "none", "title": "t", "path": "p", "content": "c"}"#;
+            trial.ground.run(&["flow", "start", "draft_pull_request", "--input", input]).ok();
             Ok(())
         }
         Way::OldRows => {

@@ -3,8 +3,8 @@
 //! without faults; and no 429 is of our making.
 
 mod date;
-mod door;
-mod world;
+pub mod door;
+pub mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +33,11 @@ const HOUR_US: i64 = 3_600_000_000;
 pub struct Turned(AtomicI64);
 
 impl Turned {
+    /// At the beginning.
+    pub fn starting() -> Arc<Turned> {
+        Arc::new(Turned(AtomicI64::new(BEGINNING_US)))
+    }
+
     fn advance_to(&self, at_us: i64) {
         self.0.fetch_max(at_us, Ordering::SeqCst);
     }

@@ -166,6 +166,11 @@ impl Stand {
         );
         let author = Author { name: name.to_owned(), tenant: Some(tenant.into()) };
         budgets.apply(&text, &author, false).await.unwrap();
+        let asked = "INSERT INTO approval (id, job, round, step, tenant, ask, voters, quorum, requester, deadline, created_at) \
+                     VALUES ($1, $2, 1, 'approve', $3, $4, 'leads', 1, $5, $6, $7)";
+        let mut cells: Vec<Value> = [name, name, tenant, name, name].map(Value::from).to_vec();
+        cells.extend([Value::Time(START_US), Value::Time(START_US)]);
+        self.store.state().execute(asked, &cells).await.unwrap();
     }
 
     /// The store itself.

@@ -1,5 +1,7 @@
 //! The organization's hosts on one port: every list in pages, the budget kept, and the faults that are asked for.
 
+mod draft;
+
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ struct Inner {
     dear: f64,
     faults: (u32, StdRng),
     down_after: Option<u32>,
+    drafts: draft::Drafts,
 }
 
 /// The listening source.
@@ -91,6 +94,7 @@ impl Door {
             dear: 0.05,
             faults: (0, StdRng::seed_from_u64(0)),
             down_after: None,
+            drafts: draft::Drafts::default(),
         };
         let inner = Arc::new(Mutex::new(inner));
         let shared = Arc::clone(&inner);
@@ -300,6 +304,9 @@ impl Inner {
 
     fn route(&mut self, asked: &Asked) -> Told {
         let at: Vec<&str> = asked.path.iter().map(String::as_str).collect();
+        if let Some(told) = self.draft(&at, asked) {
+            return told;
+        }
         match at[..] {
             ["_apis", "projects"] => Told::Skip(self.world.projects.clone()),
             ["_apis", "graph", "groups"] => Told::Pages(self.world.groups.clone(), "value"),
