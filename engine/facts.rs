@@ -7,8 +7,11 @@
 pub mod current;
 mod dictionaries;
 pub mod encode;
+pub(crate) mod expire;
+pub mod floor;
 mod index;
 pub mod maintain;
+pub mod rewrite;
 pub mod scan;
 pub mod tail;
 pub mod zones;
@@ -76,6 +79,8 @@ pub struct Facts {
     memory: Memory,
     /// How often rows became visible since the table was opened.
     changes: AtomicU64,
+    /// The times of fragments, as far as somebody asked.
+    spans: Mutex<HashMap<u64, expire::Span>>,
     inner: Mutex<Inner>,
 }
 
@@ -145,6 +150,7 @@ impl Facts {
             loads: tokio::sync::Mutex::new(()),
             memory: memory.clone(),
             changes: AtomicU64::new(0),
+            spans: Mutex::default(),
             inner: Mutex::new(inner),
         };
         Ok((facts, mark.next))

@@ -54,6 +54,10 @@ pub enum Point {
     CleanBegun,
     /// Files of old versions are deleted.
     CleanDone,
+    /// A fragment is written anew without what was erased, and not committed.
+    RewriteWritten,
+    /// It has taken the old one's place, whose files are still there.
+    RewriteCommitted,
     /// Chunks are durable, and no search finds them yet.
     ChunksWritten,
     /// The full text is committed, and what it replaces still stands beside it.
@@ -92,6 +96,8 @@ pub const POINTS: &[&str] = &[
     "index-committed",
     "clean-begun",
     "clean-done",
+    "rewrite-written",
+    "rewrite-committed",
     "chunks-written",
     "text-committed",
     "embedding-kept",

@@ -5,12 +5,16 @@
 //! the re-exports here, so one version of each is linked.
 
 pub mod background;
+pub mod backup;
 pub mod clock;
+pub mod erase;
 pub mod error;
 pub mod facts;
 pub mod fault;
 pub mod frame;
+pub mod keep;
 pub mod memory;
+pub mod needles;
 pub mod owner;
 pub mod place;
 pub mod ports;
@@ -36,8 +40,11 @@ pub use parquet;
 pub use sqlx;
 
 pub use clock::{Clock, WallClock};
+pub use erase::{Also, ErasedTable, Order, Seen};
 pub use error::{Error, Kind, Result};
 pub use frame::{Batch, Frame, Idempotency, Receipt};
+pub use keep::{Due, Expired, Hold, Keeper, Kept};
+pub use needles::Needles;
 pub use owner::OwnerLock;
 pub use ports::{ChatModel, ChatRequest, Embedder, Message, NoRedaction, Purpose, Redactor, Speaker};
 pub use rows::{Rows, Value};

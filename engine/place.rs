@@ -73,13 +73,20 @@ impl Place {
     /// Syncs the directories of every table. A process that ended between naming a file and syncing its directory leaves a
     /// commit that is seen and would still go with the power; from now on it is built upon. An object store needs none.
     pub async fn settle(&self) -> Result<()> {
-        let Some(dir) = self.url.strip_prefix(LOCAL_SCHEME).and_then(|rest| rest.strip_prefix("://")) else {
-            return Ok(());
-        };
-        let dir = Url::parse(&format!("file://{dir}")).ok().and_then(|url| url.to_file_path().ok());
-        let Some(dir) = dir else { return Ok(()) };
+        let Some(dir) = self.folder() else { return Ok(()) };
         let synced = tokio::task::spawn_blocking(move || sync_dirs(&dir)).await.expect("syncing never panics");
         synced.map_err(|e| Error::unavailable("sync the directories of the tables", e))
+    }
+
+    /// The folder that the tables lie in; `None` where they lie in an object store.
+    pub fn folder(&self) -> Option<std::path::PathBuf> {
+        let dir = self.url.strip_prefix(LOCAL_SCHEME).and_then(|rest| rest.strip_prefix("://"))?;
+        Url::parse(&format!("file://{dir}")).ok().and_then(|url| url.to_file_path().ok())
+    }
+
+    /// What every object of the tables, and beside them, begins with.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The tables' URL.

@@ -37,6 +37,8 @@ pub struct Settings {
     pub as_of_horizon: Duration,
     /// File of the redactor's rules; whoever fills the port reads it.
     pub redaction: Option<PathBuf>,
+    /// File of the rules of retention; whoever fills the port reads it.
+    pub retention: Option<PathBuf>,
 }
 
 impl Settings {
@@ -53,6 +55,7 @@ impl Settings {
             memory_bytes_max: 512 << 20,
             as_of_horizon: Duration::from_secs(7 * 86_400),
             redaction: None,
+            retention: None,
         }
     }
 

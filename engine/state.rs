@@ -7,10 +7,12 @@
 
 mod cells;
 mod database;
+mod dump;
 mod fault;
 mod lease;
 mod migrate;
 mod read;
+mod scrub;
 mod table;
 
 use sqlx::SqlSafeStr;
@@ -21,8 +23,10 @@ use crate::settings::Settings;
 use database::{Database, Open};
 
 pub use cells::{Cell, Row};
+pub use dump::{Dumped, Snapshot};
 pub use lease::Lease;
 pub use read::READ_ROWS_MAX;
+pub use scrub::Scrubbed;
 pub use table::{LEASE, StateTable};
 
 /// Name of the SQLite file in the data directory.

@@ -1,6 +1,9 @@
 //! The face of the engine: open a store, append frames, load files, ask.
 
 mod asked;
+pub mod erase;
+mod keep;
+pub mod pin;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::facts::current::Bound;
 use crate::facts::{Facts, FactsStatus, Snapshot, encode};
 use crate::frame::{Frame, Receipt};
+use crate::keep::Keeper;
 use crate::memory::Memory;
 use crate::owner::OwnerLock;
 use crate::place::Place;
@@ -113,6 +117,11 @@ pub struct Store {
     appended_rows: AtomicU64,
     findings: Counter,
     pub(crate) witness: OnceLock<Arc<dyn Witness>>,
+    keeper: OnceLock<Arc<dyn Keeper>>,
+    /// Held by whoever rewrites tables: a round of maintenance, an erasure, a backup that copies files.
+    maintaining: Arc<tokio::sync::Mutex<()>>,
+    /// Held for reading by every append, for writing by a backup that pins one moment.
+    appending: tokio::sync::RwLock<()>,
     /// This process's name in leases, new with every start.
     holder: String,
     logging: tokio_util::task::TaskTracker,
@@ -126,6 +135,7 @@ impl Store {
         let make = |e| Error::unavailable(&format!("create {}", settings.data.display()), e);
         std::fs::create_dir_all(&settings.data).map_err(make)?;
         let owner = OwnerLock::acquire(&settings.data)?;
+        crate::backup::refuse_unfinished(&settings.data)?;
         let place = Place::open(&settings).await?;
         let state = Arc::new(State::open(&settings).await?);
         let memory = Memory::new(settings.memory_bytes_max)?;
@@ -178,6 +188,9 @@ impl Store {
             appended_rows: AtomicU64::new(0),
             findings: Counter::default(),
             witness: OnceLock::new(),
+            keeper: OnceLock::new(),
+            maintaining: Arc::default(),
+            appending: tokio::sync::RwLock::default(),
             holder: uuid::Uuid::new_v4().to_string(),
             logging: tokio_util::task::TaskTracker::new(),
             _owner: owner,
@@ -249,6 +262,7 @@ impl Store {
             pieces.push(Piece { facts, rows, ipc });
         }
         let key = frame.idempotency.map(|i| (i.key, hex::encode(i.body_hash)));
+        let _appending = self.appending.read().await;
         let touched: Vec<Arc<Facts>> = pieces.iter().map(|p| p.facts.clone()).collect();
         let receipt = self.writer.append(frame.source, key, pieces).await?;
         if !receipt.repeated {
@@ -467,15 +481,22 @@ impl Store {
     /// One round of maintenance over every table that this process owns: retention, compaction, indexes, cleaning.
     /// While another process holds the lease on this store's maintenance, the round is that process's.
     pub async fn maintain(&self) -> Result<()> {
+        let _alone = self.maintaining.lock().await;
         let now_us = self.ports.clock.now_us();
         let work = format!("maintain {}", self.place.url());
         if self.state.lease(&work, &self.holder, MAINTENANCE_LEASE, now_us).await?.is_none() {
             return Ok(());
         }
+        self.round(now_us).await
+    }
+
+    async fn round(&self, now_us: i64) -> Result<()> {
         let mut failed = None;
         for facts in self.tables.values() {
-            let (of, horizon) = (facts.clone(), self.settings.as_of_horizon);
-            if let Err(error) = self.background.run(async move { of.maintain(now_us, horizon).await }).await {
+            let (of, horizon, keeper) = (facts.clone(), self.settings.as_of_horizon, self.keeper());
+            let next = self.writer.next_seq();
+            let round = async move { of.maintain(now_us, horizon, &*keeper, next).await };
+            if let Err(error) = self.background.run(round).await {
                 tracing::warn!(table = facts.table.name, %error, "maintenance failed; it is tried again at the next round");
                 failed = Some(error);
             }

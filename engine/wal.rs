@@ -69,6 +69,18 @@ impl Log {
         }
     }
 
+    /// Parts what was written so far from what comes: a later [`Log::truncate`] need not wait for newer frames. What stands
+    /// before `seq` is flushed.
+    pub async fn part(&mut self, seq: u64) -> Result<()> {
+        match self {
+            Log::Local(log) => {
+                log.part();
+                Ok(())
+            }
+            Log::Object(log) => log.part(seq).await,
+        }
+    }
+
     /// Forgets kept keys acknowledged before this time.
     pub async fn forget_keys(&mut self, before_us: i64) -> Result<()> {
         match self {

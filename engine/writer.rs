@@ -57,6 +57,8 @@ enum Command {
     Append(Box<Pending>),
     /// Forget what is flushed everywhere; answers the log's bytes.
     Truncate(oneshot::Sender<Result<u64>>),
+    /// Write no more to what holds flushed frames, so that the next truncation forgets every one of them.
+    Part(oneshot::Sender<Result<()>>),
     /// Is the log still ours?
     StillOwner(oneshot::Sender<Result<()>>),
     /// Nothing more will be written.
@@ -158,6 +160,11 @@ impl Writer {
         self.ask(Command::Truncate).await
     }
 
+    /// Parts the frames written so far from later ones: once they are flushed, nothing of them stays in the log.
+    pub async fn part(&self) -> Result<()> {
+        self.ask(Command::Part).await
+    }
+
     /// Fails when another process has taken the log over: then nothing may be committed to a table.
     pub async fn still_owner(&self) -> Result<()> {
         self.ask(Command::StillOwner).await
@@ -249,6 +256,10 @@ impl Task {
         match command {
             Command::Append(_) => {}
             Command::Truncate(reply) => drop(reply.send(self.truncate().await)),
+            Command::Part(reply) => {
+                let first = self.first_unflushed();
+                drop(reply.send(self.log.part(first).await));
+            }
             Command::StillOwner(reply) => drop(reply.send(self.log.still_owner().await)),
             Command::Close(reply) => drop(reply.send(self.log.close().await)),
         }
@@ -340,9 +351,15 @@ impl Task {
         reached(Point::FrameAcked);
     }
 
-    async fn truncate(&mut self) -> Result<u64> {
+    /// Every row before this place is flushed.
+    fn first_unflushed(&self) -> u64 {
         let waiting = self.tables.iter().filter_map(|t| t.first_unflushed()).min();
-        self.log.truncate(waiting.unwrap_or_else(|| self.next.load(Ordering::SeqCst))).await?;
+        waiting.unwrap_or_else(|| self.next.load(Ordering::SeqCst))
+    }
+
+    async fn truncate(&mut self) -> Result<u64> {
+        let first = self.first_unflushed();
+        self.log.truncate(first).await?;
         let window = i64::try_from(KEY_WINDOW.as_micros()).expect("a day fits");
         self.log.forget_keys(self.clock.now_us() - window).await?;
         Ok(self.log.bytes())

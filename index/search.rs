@@ -4,6 +4,7 @@
 mod as_of;
 mod call;
 pub mod cutting;
+pub mod erase;
 mod follow;
 pub mod functions;
 pub mod hashed;

@@ -20,7 +20,7 @@ mod writer;
 use std::sync::Arc;
 
 use engine::state::Transaction;
-use engine::{Clock, Column, Redactor, Result, State, StateTable, Type};
+use engine::{Clock, Column, Needles, Redactor, Result, State, StateTable, Type};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::Dice;
@@ -118,6 +118,14 @@ const ERASE: [(&str, &str); 3] = [
         "UPDATE audit SET personal = NULL WHERE personal = $1",
     ),
 ];
+
+const NAMES: [&str; 3] = [
+    "SELECT DISTINCT actor AS name FROM audit WHERE actor IS NOT NULL",
+    "SELECT DISTINCT on_behalf_of AS name FROM audit WHERE on_behalf_of IS NOT NULL",
+    "SELECT DISTINCT personal AS name FROM audit WHERE personal IS NOT NULL",
+];
+const LEAF_TEXTS: &str = "SELECT seq, tenant, action, subject, reason, outcome, trace_id, detail FROM audit
+    WHERE seq > $1 ORDER BY seq LIMIT 4096";
 
 /// The log, open for writing.
 #[derive(Debug)]
@@ -224,6 +232,39 @@ impl Audit {
         self.record_in(&mut transaction, vec![entry]).await?;
         transaction.commit().await?;
         Ok(places)
+    }
+
+    /// The names of people in the log that hold one of these values.
+    pub async fn names_with(&self, needles: &Needles) -> Result<Vec<String>> {
+        let mut found = std::collections::BTreeSet::new();
+        for sql in NAMES {
+            for row in self.pen.state.fetch(sql, &[]).await? {
+                let name: String = row.get("name")?;
+                if needles.is_in(name.as_bytes()) {
+                    found.insert(name);
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Rows whose leaf holds one of these values in the clear, by their places: what is in a leaf cannot go without breaking
+    /// the tree.
+    pub async fn leaves_with(&self, needles: &Needles) -> Result<Vec<i64>> {
+        let mut found = Vec::new();
+        let mut behind: i64 = -1;
+        loop {
+            let page = self.pen.state.fetch(LEAF_TEXTS, &[behind.into()]).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            behind = last.get("seq")?;
+            for row in &page {
+                let texts = ["tenant", "action", "subject", "reason", "outcome", "trace_id", "detail"];
+                let holds = texts.iter().map(|column| row.get::<Option<String>>(column)).collect::<Result<Vec<_>>>()?;
+                if holds.iter().flatten().any(|text| needles.is_in(text.as_bytes())) {
+                    found.push(row.get("seq")?);
+                }
+            }
+        }
     }
 
     /// Writes what waits and takes no more.

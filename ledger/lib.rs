@@ -9,6 +9,7 @@ pub mod check;
 pub mod cost_line;
 pub mod decimal;
 pub mod directory;
+pub mod erase;
 pub mod estimate;
 pub mod exchange;
 pub mod focus;
@@ -16,7 +17,9 @@ pub mod period;
 pub mod policy;
 pub mod price;
 pub mod principal;
+pub mod retention;
 pub mod rewrite;
+mod sealed;
 pub mod views;
 
 pub use audit::{Audit, Entry, Outcome};
@@ -28,7 +31,7 @@ pub use views::VIEWS;
 
 /// Every state table that the ledger declares.
 pub fn state_tables() -> Vec<&'static engine::StateTable> {
-    [directory::STATE_TABLES, audit::STATE_TABLES, budget::STATE_TABLES].concat()
+    [directory::STATE_TABLES, audit::STATE_TABLES, budget::STATE_TABLES, retention::STATE_TABLES, erase::STATE_TABLES].concat()
 }
 
 /// Every table that the ledger declares.

@@ -32,6 +32,7 @@ pub const VIEWS: &[&View] = &[
     &COST_BY_COST_CENTER,
     &COST_CHARGEBACK,
     &COST_MONTH_TO_DATE,
+    &COST_MONTH_AGAINST_BUDGET,
     &COST_ANOMALY,
     &COST_TAG_COVERAGE,
     &COST_COMMITMENT_COVERAGE,
@@ -132,6 +133,13 @@ pub static COST_MONTH_TO_DATE: View = View {
     name: "cost_month_to_date",
     doc: "Each month by tenant and service, up to its last day with a charge, beside the same days of the month before.",
     sql: include_str!("views/cost_month_to_date.sql"),
+};
+
+/// Monthly budgets beside what their months cost.
+pub static COST_MONTH_AGAINST_BUDGET: View = View {
+    name: "cost_month_against_budget",
+    doc: "Month to date against budget: each monthly budget in a currency by month, with its limit, the pace of the month, the month before and the forecast.",
+    sql: include_str!("views/cost_month_against_budget.sql"),
 };
 
 /// Each day by tenant and service against the same weekdays of the eight weeks before, by median and median absolute deviation.

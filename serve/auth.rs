@@ -21,7 +21,7 @@ use ledger::directory::{PREFIX, Refusal};
 use ledger::principal::{Caller, Permission, Principal};
 
 use crate::house::House;
-use crate::http::problem::Problem;
+use crate::http::problem::{Denied, Problem};
 
 /// Narrows a scope to one tenant.
 pub const TENANT_HEADER: &str = "x-stellwerk-tenant";
@@ -103,10 +103,15 @@ pub async fn admit(State(guard): State<Guard>, mut request: Request, next: Next)
     match guard.caller(request.headers(), needed).await {
         Ok((principal, caller)) => {
             let scope = caller.scope.clone();
+            let what = format!("{} {}", request.method(), request.uri().path());
+            let told = NOTED.contains(&request.uri().path());
             request.extensions_mut().insert(scope.clone());
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(caller.clone());
             request.extensions_mut().insert(principal);
             let mut response = next.run(request).await;
+            if let (Some(audit), Some(why), false) = (guard.audit(), denied_behind(&response), told) {
+                audit.denied(caller.entry("door.act", what).because(why)).await;
+            }
             response.extensions_mut().insert(scope);
             response
         }
@@ -120,6 +125,18 @@ pub async fn admit(State(guard): State<Guard>, mut request: Request, next: Next)
             if is_grpc(request.headers()) { refused.grpc() } else { refused.into_response() }
         }
     }
+}
+
+/// Routes behind which a denial is noted with more than the door knows.
+const NOTED: &[&str] = &["/sql", "/tables"];
+
+/// Why whoever answered denied it, if that is what the answer says.
+fn denied_behind(response: &Response) -> Option<String> {
+    if let Some(Denied(why)) = response.extensions().get::<Denied>() {
+        return Some(why.clone());
+    }
+    let grpc = response.headers().get("grpc-status").is_some_and(|status| status == GRPC_PERMISSION_DENIED);
+    grpc.then(|| "refused over gRPC".to_owned())
 }
 
 /// The public part of a key.

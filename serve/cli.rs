@@ -4,14 +4,17 @@ mod ado;
 mod answer;
 mod approval;
 mod audit;
+mod backup;
 mod budget;
 mod codeowners;
 mod completions;
 mod cost;
 pub mod embedder;
+mod erase;
 mod eval;
 pub mod exit;
 mod flow;
+mod hold;
 mod index;
 mod ingest;
 mod job;
@@ -25,6 +28,7 @@ mod policy;
 mod price;
 pub mod print;
 mod redact;
+mod retention;
 mod rule;
 mod sbom;
 mod search;
@@ -140,6 +144,18 @@ enum Command {
     /// Prove, export and recompute the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// See how long rows are kept, and delete what is past its time.
+    #[command(subcommand)]
+    Retention(retention::Retention),
+    /// Place, list and release legal holds.
+    #[command(subcommand)]
+    Hold(hold::Hold),
+    /// Erase a subject's data: plan it, have it approved, run it, keep the proof.
+    #[command(subcommand)]
+    Erase(erase::Erase),
+    /// Back the store up, check backups, restore one.
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Print the completion script of a shell.
     Completions(completions::Completions),
     /// Print the version.
@@ -148,7 +164,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(erase::spelled_out(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(usage) => {
             // clap's own code for wrong usage is ours too; help and version are no errors.
@@ -198,6 +214,10 @@ impl Command {
             Command::Key(key) => key.run().await,
             Command::Tenant(tenant) => tenant.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Retention(retention) => retention.run().await,
+            Command::Hold(hold) => hold.run().await,
+            Command::Erase(erase) => erase.run().await,
+            Command::Backup(backup) => backup.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Version => print::text(&format!("stellwerk {}\n", env!("CARGO_PKG_VERSION"))),
         };

@@ -5,6 +5,7 @@ use engine::{Error, Result, Store};
 use ingest::allocation::idle_by_cluster;
 use ingest::allocation::stored::{self, Stored};
 use ingest::cost::estimate::{self, ClusterWish, Estimated};
+use ledger::Outcome as Ended;
 use ledger::allocate::{Entry, Options, Outcome, Split, allocate};
 use ledger::decimal;
 use ledger::estimate::{Settlement, settle_stored};
@@ -151,11 +152,18 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
     let store = &house.store;
     Ok(match wish {
         CostWish::Allocate(wish) => CostAnswer::Allocated(allocated(store, wish).await?),
-        CostWish::EstimateClusters(wish) => CostAnswer::Estimated(estimate::clusters(store, wish).await?),
-        CostWish::EstimateModels(window) => CostAnswer::Estimated(estimate::models(store, *window).await?),
+        CostWish::EstimateClusters(wish) => {
+            let done = estimate::clusters(store, wish).await;
+            CostAnswer::Estimated(noted(house, "cost.estimate", "clusters", wish.window, done).await?)
+        }
+        CostWish::EstimateModels(window) => {
+            let done = estimate::models(store, *window).await;
+            CostAnswer::Estimated(noted(house, "cost.estimate", "models", *window, done).await?)
+        }
         CostWish::Settle(window) => {
             let exchange = Exchange::load(store).await?;
-            CostAnswer::Settled(settle_stored(store, *window, &exchange).await?)
+            let done = settle_stored(store, *window, &exchange).await;
+            CostAnswer::Settled(noted(house, "cost.settle", "estimates", *window, done).await?)
         }
         CostWish::Seal(wish) => {
             let sealed = seal(store, wish).await?;
@@ -172,6 +180,25 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
             CostAnswer::Broken(broken_seals(store, &scope).await?)
         }
     })
+}
+
+/// Notes in the audit log what was done to the ledger, or that it failed.
+async fn noted<T: Serialize>(
+    house: &House,
+    action: &'static str,
+    subject: &str,
+    window: (i64, i64),
+    done: Result<T>,
+) -> Result<T> {
+    let (ended, told) = match &done {
+        Ok(done) => (Ended::Done, serde_json::json!(done)),
+        Err(error) => (Ended::Failed, serde_json::json!({"error": error.to_string()})),
+    };
+    let at = engine::clock::rfc3339;
+    let detail = serde_json::json!({"from": at(window.0), "to": at(window.1), "told": told});
+    let entry = Caller::operator().entry(action, subject).of_tenant(None).ended(ended);
+    house.audit.record(entry.with(detail)).await?;
+    done
 }
 
 /// Usage of a window as it is stored, at these prices; idle by node, or by cluster.

@@ -1,5 +1,6 @@
 //! The open components together, and what every door asks of them: an answer, a file's rows, the reference, keys.
 
+pub mod keep;
 mod trust;
 
 use std::path::Path;
@@ -61,6 +62,8 @@ pub struct House {
     pub runner: OnceLock<Arc<Runner>>,
     /// What does the steps of flows.
     pub hands: OnceLock<Arc<dyn Hands>>,
+    /// What is kept, held and erased.
+    keep: Option<keep::Keep>,
     reference: Reference,
     gate: Arc<Semaphore>,
     answers: OnceLock<Answers>,
@@ -100,6 +103,7 @@ impl House {
             embedder: None,
             runner,
             hands: OnceLock::new(),
+            keep: None,
             reference,
             gate,
             answers,
@@ -109,6 +113,11 @@ impl House {
     /// The same with a model that embeds.
     pub fn with_embedder(self, embedder: Option<Arc<dyn Embedder>>) -> Self {
         House { embedder, ..self }
+    }
+
+    /// The same with what says what is kept.
+    pub fn with_keep(self, keep: keep::Keep) -> Self {
+        House { keep: Some(keep), ..self }
     }
 
     /// Lets this house answer questions; the first call counts.

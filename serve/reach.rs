@@ -1,6 +1,7 @@
 //! How a command reaches a store: through the control socket of the process that owns the data directory, or by opening
 //! it here when none runs. Commands see one trait and cannot tell.
 
+pub mod keep;
 mod local;
 mod socket;
 pub mod trust;

@@ -14,10 +14,12 @@ use ledger::audit::{Audit, Book};
 use ledger::budget::{Budgets, Options};
 use ledger::directory::{Dice, Directory, OsDice};
 use ledger::price::Prices;
+use ledger::retention::Policy as Retained;
 
 use crate::answers::{Answers, ChatOptions};
 use crate::cli::embedder::{EmbedderArgs, cache};
 use crate::house::House;
+use crate::house::keep::Keep;
 use crate::models::Named;
 use crate::reference::{FunctionEntry, Reference};
 
@@ -103,6 +105,8 @@ pub async fn open_with(
     let redaction = redaction(settings.redaction.as_deref())?;
     let redactor: Arc<dyn Redactor> = Arc::new(redaction);
     let ports = Ports { clock: Arc::clone(&clock), redactor: Arc::clone(&redactor) };
+    let policy =
+        settings.retention.as_deref().map(|path| Retained::read(path, &tables())).transpose()?.unwrap_or_default();
     let prices = Arc::new(Prices::new(Arc::clone(&clock)));
     let search = SearchRoom::new();
     let store = Store::open(settings, catalogue_over(&prices, &search), ports).await?;
@@ -111,11 +115,16 @@ pub async fn open_with(
     let state = Arc::clone(store.state());
     let audit = Arc::new(Audit::start(Arc::clone(&state), Arc::clone(&clock), Arc::new(OsDice), redactor).await?);
     store.set_witness(Arc::new(Book::new(Arc::clone(&audit))));
+    let keep = Keep::new(&store, &audit, &search, policy);
     let options = Options { trail: Some(audit.clone()), ..node(store.settings())? };
     let budgets = Budgets::open(Arc::clone(&state), Arc::clone(&clock), options).await?;
     budgets.run_commits();
     let directory = Directory::new(state, clock, Arc::new(OsDice)).with_audit(Arc::clone(&audit));
-    Ok(Arc::new(House::new(store, directory, audit, prices, search, budgets, reference()).with_embedder(embedder)))
+    Ok(Arc::new(
+        House::new(store, directory, audit, prices, search, budgets, reference())
+            .with_embedder(embedder)
+            .with_keep(keep),
+    ))
 }
 
 /// Name of the file that names the data directory among the nodes of a state database.

@@ -16,6 +16,7 @@ mod flows;
 mod fuzz;
 mod golden;
 mod harness;
+mod keep;
 mod kubernetes;
 mod kubernetes_real;
 mod policy;

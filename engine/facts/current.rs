@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::Snapshot;
 use crate::error::{Error, Result};
+use crate::scope::Tenants;
 use crate::table::{OP, OP_DELETE, OP_REPLACE, SEQ, Table, Type};
 
 type KeyHash = [u8; 16];
@@ -314,13 +315,13 @@ enum Rule {
 }
 
 impl Visible {
-    /// What is visible in `snapshot` at `bound`.
-    pub async fn of(snapshot: &Snapshot, bound: Bound) -> Result<Visible> {
+    /// What is visible in `snapshot` at `bound`, for an asker who may see these tenants.
+    pub async fn of(snapshot: &Snapshot, bound: Bound, tenants: &Tenants) -> Result<Visible> {
         let table = snapshot.table;
         let base = match bound {
             Bound::Now => snapshot.base.clone(),
             _ => {
-                super::maintain::check_floor(&snapshot.dataset, table.name, bound)?;
+                super::floor::check_floor(&snapshot.dataset, table.name, bound, tenants)?;
                 Base::at(table, &snapshot.dataset, bound).await?
             }
         };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::logical_expr::{Expr, col, ident, lit};
-use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use lance::Dataset;
 use lance::dataset::DeleteBuilder;
@@ -14,10 +13,12 @@ use lance::dataset::index::DatasetIndexRemapperOptions;
 use lance::dataset::optimize::{CompactionOptions, commit_compaction, plan_compaction};
 
 use super::current::{Base, Bound};
+use super::floor::{Floor, Note};
 use super::{Facts, lance_error};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::fault::{Point, reached};
-use crate::table::{OP, SEQ, Type};
+use crate::keep::Keeper;
+use crate::table::{OP, SEQ};
 
 /// Fragments smaller than this are joined.
 pub(super) const FRAGMENT_ROWS: usize = 1 << 20;
@@ -35,20 +36,25 @@ const VERSIONS_KEPT: Duration = Duration::from_secs(600);
 /// How often rows past their retention or horizon are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Rows deleted by one predicate.
-const DELETE_ROWS: usize = 20_000;
-/// Config key: superseded rows acknowledged up to this `_seq` are gone, so `as_of` before it has no answer.
-const FLOOR_SEQ: &str = "stellwerk.as_of_floor_seq";
-/// Config key: the same as a time, µs.
-const FLOOR_US: &str = "stellwerk.as_of_floor_us";
-
+pub(super) const DELETE_ROWS: usize = 20_000;
 impl Facts {
-    /// One round. Running it twice changes nothing more.
-    pub async fn maintain(&self, now_us: i64, horizon: Duration) -> Result<()> {
+    /// One round. Running it twice changes nothing more. `next` is the `_seq` that the next row of the store gets.
+    pub async fn maintain(&self, now_us: i64, horizon: Duration, keeper: &dyn Keeper, next: u64) -> Result<()> {
         if self.snapshot().dataset.count_fragments() == 0 {
             return Ok(());
         }
         if self.sweep_is_due(now_us) {
-            self.expire(now_us).await?;
+            // Whoever cannot say what is held must not lose it: then nothing goes for its age, and the rest is done.
+            match keeper.kept(self.table).await {
+                Ok(kept) => {
+                    if let Some(expired) = self.expire(&kept, now_us, next).await? {
+                        keeper.expired(&expired).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(table = self.table.name, %error, "what is kept is not known; nothing is deleted")
+                }
+            }
             self.drop_superseded(now_us, horizon).await?;
             self.inner.lock().swept_us = now_us;
         }
@@ -57,8 +63,13 @@ impl Facts {
         self.clean(now_us).await
     }
 
-    fn doing(&self, what: &str) -> String {
+    pub(super) fn doing(&self, what: &str) -> String {
         format!("{what} table {}", self.table.name)
+    }
+
+    /// Lets the next round look for rows to delete, however short ago that was done.
+    pub fn sweep_soon(&self) {
+        self.inner.lock().swept_us = 0;
     }
 
     /// Looking for rows to delete reads every key, so it is not done at every round.
@@ -72,7 +83,7 @@ impl Facts {
         self.inner.lock().adopt(dataset, vec![], None);
     }
 
-    async fn delete(&self, filter: Expr) -> Result<u64> {
+    pub(crate) async fn delete(&self, filter: Expr) -> Result<u64> {
         let _turn = self.turn_to_commit().await?;
         let dataset = self.snapshot().dataset;
         let deleted = DeleteBuilder::from_expr(dataset, filter)
@@ -82,32 +93,6 @@ impl Facts {
         reached(Point::DeleteCommitted);
         self.put_in_place(deleted.new_dataset);
         Ok(deleted.num_deleted_rows)
-    }
-
-    async fn count(&self, filter: Expr) -> Result<u64> {
-        let dataset = self.snapshot().dataset;
-        let mut scan = dataset.scan();
-        scan.empty_project().map_err(lance_error(self.doing("count rows of")))?;
-        scan.filter_expr(filter).with_row_id();
-        scan.count_rows().await.map_err(lance_error(self.doing("count rows of")))
-    }
-
-    /// Deletes rows past the table's retention.
-    async fn expire(&self, now_us: i64) -> Result<()> {
-        let Some(days) = self.table.retention_days else { return Ok(()) };
-        let oldest_us = now_us - i64::from(days) * 86_400_000_000;
-        let column = self.table.columns.iter().find(|c| c.name == self.table.time);
-        let oldest = match column.map_or(Type::Time, |c| c.kind) {
-            Type::TimeNs => ScalarValue::TimestampNanosecond(Some(oldest_us.saturating_mul(1000)), Some("UTC".into())),
-            _ => ScalarValue::TimestampMicrosecond(Some(oldest_us), Some("UTC".into())),
-        };
-        let expired = ident(self.table.time).lt(lit(oldest));
-        // Counting first keeps a round without work free of commits.
-        if self.count(expired.clone()).await? > 0 {
-            let rows = self.delete(expired).await?;
-            tracing::info!(table = self.table.name, rows, "rows past their retention are deleted");
-        }
-        Ok(())
     }
 
     /// Deletes rows that were superseded before the horizon.
@@ -130,7 +115,7 @@ impl Facts {
         };
         let (mut floor, mut found) = (0, Vec::new());
         for (filter, seq) in gone {
-            if self.count(filter.clone()).await? > 0 {
+            if self.count(filter.clone(), None).await? > 0 {
                 floor = floor.max(seq);
                 found.push(filter);
             }
@@ -138,22 +123,10 @@ impl Facts {
         if found.is_empty() {
             return Ok(());
         }
-        // The floor comes first: a process that ends in between refuses a look back rather than answering without the rows.
-        self.note_floor(floor, until).await?;
+        self.note_floors(&[Note { floor: Floor::Superseded, tenant: None, seq: floor, us: until }]).await?;
         for filter in found {
             self.delete(filter).await?;
         }
-        Ok(())
-    }
-
-    async fn note_floor(&self, seq: u64, until: i64) -> Result<()> {
-        let _turn = self.turn_to_commit().await?;
-        let mut dataset = self.snapshot().dataset.as_ref().clone();
-        let (seq, us) = (seq.to_string(), until.to_string());
-        let noted = dataset.update_config([(FLOOR_SEQ, seq.as_str()), (FLOOR_US, us.as_str())]).await;
-        noted.map_err(|e| self.doubt(&self.doing("note the as-of floor of"), e))?;
-        reached(Point::FloorCommitted);
-        self.put_in_place(Arc::new(dataset));
         Ok(())
     }
 
@@ -243,22 +216,5 @@ impl Facts {
             reached(Point::CleanDone);
         }
         Ok(())
-    }
-}
-
-/// Refuses a look back to where superseded rows are gone already: the answer would be incomplete.
-pub fn check_floor(dataset: &Dataset, table: &str, bound: Bound) -> Result<()> {
-    let floor = |key: &str| dataset.config().get(key).and_then(|v| v.parse::<i64>().ok());
-    let gone = match bound {
-        Bound::Now => false,
-        Bound::Seq(seq) => floor(FLOOR_SEQ).is_some_and(|f| i64::try_from(seq).unwrap_or(i64::MAX) < f),
-        Bound::Time(us) => floor(FLOOR_US).is_some_and(|f| us < f),
-    };
-    match gone {
-        false => Ok(()),
-        true => Err(Error::new(
-            Kind::Limit,
-            format!("rows of {table} that were superseded before the as-of horizon are gone; look back less far"),
-        )),
     }
 }

@@ -54,6 +54,12 @@ impl Times {
         self.rows.push(times.len() as u64);
     }
 
+    /// The earliest and the latest time of all zones, and how many rows have none.
+    pub fn span(&self) -> (Option<(i64, i64)>, u64) {
+        let wider = |a: (i64, i64), b: (i64, i64)| (a.0.min(b.0), a.1.max(b.1));
+        (self.bounds.iter().flatten().copied().reduce(wider), self.nulls.iter().sum())
+    }
+
     /// The zones with the latest, or the earliest, first.
     pub fn sorted(&self, mut zones: Vec<usize>, latest_first: bool) -> Vec<usize> {
         match latest_first {

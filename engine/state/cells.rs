@@ -145,6 +145,11 @@ impl Row {
         T::of(value).ok_or_else(|| misread(column, &format!("holds {}", shape(value))))
     }
 
+    /// The names of the columns, in the order of the SELECT.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
     /// The cells in the order of the SELECT.
     pub(super) fn into_cells(self) -> Vec<Value> {
         self.cells

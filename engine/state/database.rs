@@ -127,6 +127,23 @@ impl Database {
         })
     }
 
+    /// Begins a transaction that sees the database as it is now, and only reads.
+    pub(super) async fn begin_reading(&self) -> Result<Open> {
+        let doing = "begin to read the state database";
+        let mut open = match self {
+            Database::Sqlite { readers, .. } => {
+                Open::Sqlite(readers.begin_with("BEGIN").await.map_err(|e| fault(doing, e))?)
+            }
+            Database::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Open::Postgres(pool.begin_with(begin).await.map_err(|e| fault(doing, e))?)
+            }
+        };
+        // Neither database takes its snapshot before the first look.
+        open.each("SELECT size FROM audit_head", &[], &mut |_| Ok(())).await?;
+        Ok(open)
+    }
+
     /// Waits for running calls and closes every connection; SQLite's log is folded into its file.
     pub(super) async fn close(&self) {
         match self {

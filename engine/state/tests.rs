@@ -15,6 +15,8 @@ use crate::error::Kind;
 use crate::scope::Tenants;
 use crate::table::{Column, Type};
 
+mod dump;
+
 /// A PostgreSQL that lives as long as this value.
 struct Postgres {
     url: String,

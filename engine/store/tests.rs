@@ -12,6 +12,7 @@ use crate::ports::NoRedaction;
 use crate::table::{Column, Index, Type};
 
 mod derived;
+mod keep;
 
 static EVENT: Table = Table {
     indexes: &[Index::BTree("trace")],

@@ -132,6 +132,11 @@ impl LocalLog {
         Ok(())
     }
 
+    /// See [`super::Log::part`].
+    pub fn part(&mut self) {
+        self.closed.extend(self.open.take().map(|(segment, _)| segment));
+    }
+
     /// Removes key files whose newest key is older than `before_us`.
     pub fn forget_keys(&mut self, before_us: i64) -> Result<()> {
         let at = |e| Error::unavailable("shorten the key log", e);

@@ -176,6 +176,26 @@ impl ObjectLog {
         Ok(())
     }
 
+    /// See [`super::Log::part`]. The newest object keeps its name, and so a new owner its place; what it holds goes once it is
+    /// flushed.
+    pub async fn part(&mut self, seq: u64) -> Result<()> {
+        self.still_owner().await?;
+        let newest = self.name(self.epoch, self.number.saturating_sub(1));
+        let flushed = |o: &&mut Written| o.path == newest && o.next > 0 && o.next <= seq && o.bytes > VOID.len() as u64;
+        let Some(object) = self.objects.iter_mut().find(flushed) else { return Ok(()) };
+        if let Some(first) = object.keys.first() {
+            let path = self.root.clone().join(format!("{:020}-{:020}.keys", self.epoch, first.seq));
+            let put = self.store.put(&path, PutPayload::from(format_keys(&object.keys))).await;
+            put.map_err(unavailable("keep the keys of the log"))?;
+            reached(Point::LogKeysKept);
+        }
+        let void = PutPayload::from_static(VOID);
+        self.store.put(&object.path, void).await.map_err(unavailable("empty a flushed object of the log"))?;
+        (object.bytes, object.next) = (VOID.len() as u64, 0);
+        object.keys.clear();
+        Ok(())
+    }
+
     /// See [`super::Log::forget_keys`].
     pub async fn forget_keys(&mut self, before_us: i64) -> Result<()> {
         for path in self.list("keys").await? {

@@ -2,6 +2,7 @@
 //! in the background where a server runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -72,7 +73,9 @@ enum Keeping {
 #[derive(Debug, Default)]
 pub struct SearchRoom {
     furniture: RwLock<Option<Furniture>>,
-    searcher: OnceCell<Arc<Searcher>>,
+    searcher: RwLock<Arc<OnceCell<Arc<Searcher>>>>,
+    /// An erasure is at work: nothing is searched or derived.
+    resting: AtomicBool,
     keeping: RwLock<Keeping>,
     /// The tasks that follow.
     followers: Mutex<Vec<JoinHandle<()>>>,
@@ -97,6 +100,13 @@ impl SearchRoom {
 
     /// The index, opened by whoever asks first.
     pub async fn searcher(&self) -> Result<Arc<Searcher>> {
+        if self.resting.load(Ordering::SeqCst) {
+            let kind = Kind::Overloaded { retry_after: AFTER_FAILURE };
+            return Err(Error::new(
+                kind,
+                "an erasure is at work, and the index is built anew after it; ask again soon",
+            ));
+        }
         let open = || async {
             let Furniture { store, models, dir } = self.furniture()?;
             let last = remembered(&dir);
@@ -112,7 +122,8 @@ impl SearchRoom {
             }
             Searcher::open(store, embedder, &dir).await
         };
-        self.searcher.get_or_try_init(open).await.cloned()
+        let cell = self.searcher.read().clone();
+        cell.get_or_try_init(open).await.cloned()
     }
 
     /// The index as somebody asks it: where no task follows the sources, what was written is made findable by its words first,
@@ -146,7 +157,7 @@ impl SearchRoom {
 
     /// The index, if somebody opened it.
     pub fn opened(&self) -> Option<Arc<Searcher>> {
-        self.searcher.get().cloned()
+        self.searcher.read().get().cloned()
     }
 
     /// Makes a model ready beside the one in use and turns to it; without a name brings the index up to date.
@@ -173,18 +184,44 @@ impl SearchRoom {
         self.followers.lock().extend([spawn(Leg::Words), spawn(Leg::Vectors)]);
     }
 
-    /// Writes what the next start can use, and lets go of the store.
-    pub async fn close(&self) -> Result<()> {
-        *self.furniture.write() = None;
-        // What they were at is taken up again by the next start; what they write now would outlive the last flush.
+    /// Ends the tasks that follow. What they were at is taken up again by the next ones.
+    async fn stop_following(&self) {
         let followers = std::mem::take(&mut *self.followers.lock());
         for follower in followers {
             follower.abort();
             let _ = follower.await;
         }
-        let Some(searcher) = self.opened() else { return Ok(()) };
-        searcher.rest().await;
-        searcher.save()
+        if let Some(searcher) = self.opened() {
+            searcher.rest().await;
+        }
+    }
+
+    /// Lets go of the index: nothing is searched or derived until [`SearchRoom::renew`].
+    pub(super) async fn rest(&self) {
+        self.resting.store(true, Ordering::SeqCst);
+        self.stop_following().await;
+        *self.searcher.write() = Arc::default();
+    }
+
+    /// Derives anew from what the store holds, where somebody follows it.
+    pub(super) fn wake(self: &Arc<Self>) {
+        self.resting.store(false, Ordering::SeqCst);
+        if *self.keeping.read() == Keeping::Followed {
+            self.follow();
+        }
+    }
+
+    /// The store, and the folder of what is derived.
+    pub(super) fn place(&self) -> Result<(Arc<Store>, PathBuf)> {
+        self.furniture().map(|furniture| (furniture.store, furniture.dir))
+    }
+
+    /// Writes what the next start can use, and lets go of the store.
+    pub async fn close(&self) -> Result<()> {
+        *self.furniture.write() = None;
+        // What they write now would outlive the last flush.
+        self.stop_following().await;
+        self.opened().map_or(Ok(()), |searcher| searcher.save())
     }
 }
 

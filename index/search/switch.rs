@@ -13,7 +13,7 @@ use super::space::Space;
 use super::status::IndexStatus;
 
 /// The file that names the model in use.
-const ACTIVE: &str = "model";
+pub(super) const ACTIVE: &str = "model";
 
 impl Searcher {
     /// Makes a model ready and turns to it. Until then questions use the old one; a failure leaves that in place.

@@ -115,7 +115,7 @@ impl Entry {
     }
 
     /// What else there is to know, of numbers and hashes of ours alone: no redactor looks at it.
-    pub(super) fn with_exactly(self, detail: Json) -> Self {
+    pub(crate) fn with_exactly(self, detail: Json) -> Self {
         Entry { detail: Some(detail), exact: true, ..self }
     }
 

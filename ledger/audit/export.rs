@@ -61,6 +61,12 @@ impl Destination {
         }
     }
 
+    /// Puts an object in place of what lies there.
+    pub(super) async fn put_over(&self, name: &str, content: String) -> Result<()> {
+        let put = self.objects.put(&self.path(name), PutPayload::from(content.into_bytes())).await;
+        put.map(|_| ()).map_err(|e| Error::unavailable(&format!("write {name} to {}", self.name), e))
+    }
+
     /// An object as text, if it is there.
     pub async fn get(&self, name: &str) -> Result<Option<String>> {
         let doing = || format!("read {name} from {}", self.name);

@@ -2,7 +2,7 @@
 //! tree. The first file holds what the leaves are made of, so that it proves itself; names of people lie in the second
 //! with their salts, so that it can be thinned without a trace in the first.
 
-use engine::{Error, Kind, Result, State, Value};
+use engine::{Error, Kind, Needles, Result, State, Value};
 use serde::{Deserialize, Serialize};
 
 use super::append::place;
@@ -184,6 +184,51 @@ fn root_of(rows: &str) -> Option<Hash> {
         frontier.push(line.leaf()?);
     }
     (frontier.size() == SEGMENT_LEAVES).then(|| frontier.root())
+}
+
+/// What came of thinning the files of names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thinned {
+    /// Names that went.
+    pub names: u64,
+    /// Files that could not be reached, or hold a value in a row's text: a sentence each.
+    pub remaining: Vec<String>,
+}
+
+/// Takes names that hold one of these values out of the files of retired segments. The rows' own files stay as they are: their
+/// leaves hold commitments only.
+pub async fn thin(state: &State, log: &str, needles: &Needles, options: &[(String, String)]) -> Result<Thinned> {
+    let mut thinned = Thinned::default();
+    for segment in segments(state).await? {
+        let (Some(at), Ok(number)) = (segment.retired_to, u64::try_from(segment.number)) else { continue };
+        if let Err(error) = thin_one(&at, log, number, needles, options, &mut thinned).await {
+            thinned.remaining.push(format!("segment {number} of the audit log in {at}: {error}"));
+        }
+    }
+    Ok(thinned)
+}
+
+async fn thin_one(
+    at: &str,
+    log: &str,
+    number: u64,
+    needles: &Needles,
+    options: &[(String, String)],
+    thinned: &mut Thinned,
+) -> Result<()> {
+    let destination = Destination::open(at, options)?;
+    let name = names_name(log, number);
+    let names = destination.get(&name).await?.unwrap_or_default();
+    let (gone, kept): (Vec<&str>, Vec<&str>) = names.lines().partition(|line| needles.is_in(line.as_bytes()));
+    if !gone.is_empty() {
+        destination.put_over(&name, kept.iter().flat_map(|line| [*line, "\n"]).collect()).await?;
+        thinned.names += gone.len() as u64;
+    }
+    let rows = destination.get(&rows_name(log, number)).await?.unwrap_or_default();
+    if needles.is_in(rows.as_bytes()) {
+        thinned.remaining.push(format!("segment {number} of the audit log in {at}: a row's own text holds a value"));
+    }
+    Ok(())
 }
 
 /// Compares the files of retired segments with their roots.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use engine::arrow::array::{AsArray, RecordBatch};
 use engine::arrow::datatypes::Int64Type;
 use engine::table::SEQ;
-use engine::{Commit, Error, Kind, Limits, Result, RowDigest, Scope, State, Store, Table, Witness};
+use engine::{Commit, ErasedTable, Error, Kind, Limits, Result, RowDigest, Scope, State, Store, Table, Witness};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,9 @@ pub struct Compared {
     pub rows: u64,
     /// Commits of which rows were superseded or have outlived their retention: they cannot be compared.
     pub superseded: u64,
+    /// Commits of which rows were erased, by a row of this log: they cannot be compared either.
+    #[serde(default)]
+    pub erased: u64,
     /// Rows of the ledger that no commit in the log names: written before there was one, or by a process that was killed
     /// between the two.
     pub unwitnessed: u64,
@@ -87,9 +90,11 @@ struct Reading {
 pub async fn compare(store: &Store) -> Result<Compared> {
     let mut compared = Compared::default();
     let mut commits = commits(store.state()).await?;
+    let erased = erased(store.state()).await?;
     for table in crate::TABLES {
         let of = commits.remove(table.name).unwrap_or_default();
-        compare_table(store, table, of, &mut compared).await?;
+        let gone = erased.get(table.name).map_or(&[][..], Vec::as_slice);
+        compare_table(store, table, of, gone, &mut compared).await?;
     }
     Ok(compared)
 }
@@ -114,7 +119,27 @@ async fn commits(state: &State) -> Result<BTreeMap<String, Vec<Reading>>> {
     }
 }
 
-async fn compare_table(store: &Store, table: &Table, mut commits: Vec<Reading>, compared: &mut Compared) -> Result<()> {
+/// Places in the log of rows that an erasure deleted or masked, by table, as the log itself says.
+async fn erased(state: &State) -> Result<BTreeMap<String, Vec<(u64, u64)>>> {
+    let mut erased: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
+    let sql = "SELECT detail FROM audit WHERE action = 'erase.rows' ORDER BY seq";
+    for row in state.fetch(sql, &[]).await? {
+        let detail: Option<String> = row.get("detail")?;
+        let table = detail.and_then(|detail| serde_json::from_str::<ErasedTable>(&detail).ok());
+        if let Some(table) = table {
+            erased.entry(table.table).or_default().extend(table.ranges);
+        }
+    }
+    Ok(erased)
+}
+
+async fn compare_table(
+    store: &Store,
+    table: &Table,
+    mut commits: Vec<Reading>,
+    erased: &[(u64, u64)],
+    compared: &mut Compared,
+) -> Result<()> {
     // By the first place of each range, the commit that it is of.
     let mut ranges = BTreeMap::new();
     for (at, commit) in commits.iter().enumerate() {
@@ -139,15 +164,21 @@ async fn compare_table(store: &Store, table: &Table, mut commits: Vec<Reading>, 
     for Reading { seq, detail, digest } in commits {
         let (wanted, seen) = (detail.rows, digest.rows());
         let fits = hex::encode(digest.finish()) == detail.sha256;
+        let overlaps = |(from, to): &(u64, u64)| erased.iter().any(|(begin, end)| from < end && begin < to);
+        let oldest = detail.ranges.iter().map(|(from, _)| *from).min().unwrap_or(0);
         let (wrong, why) = match () {
             () if seen == wanted && fits => {
                 compared.commits += 1;
                 compared.rows += seen;
                 continue;
             }
+            () if seen <= wanted && detail.ranges.iter().any(overlaps) => {
+                compared.erased += 1;
+                continue;
+            }
             () if seen == wanted => (Wrong::Changed, "rows of its commit are not what was written".to_owned()),
             () if seen > wanted => (Wrong::Inserted, format!("{} rows stand where its commit wrote {wanted}", seen)),
-            () if table.supersedes() || table.retention_days.is_some() => {
+            () if table.supersedes() || oldest < store.retention_floor(table.name) => {
                 compared.superseded += 1;
                 continue;
             }

@@ -177,7 +177,7 @@ impl ApiKey {
     /// What the audit log says of it.
     pub(super) fn detail(&self) -> serde_json::Value {
         json!({
-            "name": self.name, "role": self.role, "scopes": self.scopes.words(), "teams": self.teams, "roles": self.roles,
+            "role": self.role, "scopes": self.scopes.words(), "teams": self.teams, "roles": self.roles,
             "expires_at_us": self.expires_at_us,
         })
     }
@@ -227,7 +227,9 @@ impl Directory {
             }
         }
         transaction.execute(INSERT_KEY, &insert_values(&key, &secret)?).await?;
-        let entry = caller.entry("key.create", key.id.as_str()).of_tenant(key.tenant.as_deref()).with(key.detail());
+        let entry = caller.entry("key.create", key.id.as_str()).of_tenant(key.tenant.as_deref());
+        // A key is often called after who has it: a name that can be erased.
+        let entry = entry.about_person(key.name.as_str()).with(key.detail());
         self.note(&mut transaction, vec![entry]).await?;
         transaction.commit().await?;
         Ok((key, secret))

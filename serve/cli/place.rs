@@ -41,6 +41,9 @@ pub struct Place {
     /// Rules of redaction by table and column (YAML): mask, hash, drop or keep.
     #[arg(long, value_name = "FILE", env = "STELLWERK_REDACTION")]
     redaction: Option<PathBuf>,
+    /// How long rows are kept, by table, signal and tenant (YAML); without it, as the tables declare it.
+    #[arg(long, value_name = "FILE", env = "STELLWERK_RETENTION")]
+    retention: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,6 +65,7 @@ impl Place {
             memory_bytes_max: self.memory,
             as_of_horizon: self.as_of_horizon,
             redaction: self.redaction.clone(),
+            retention: self.retention.clone(),
             ..Settings::new(&self.data)
         }
     }

@@ -182,7 +182,14 @@ impl Serve {
             let house = Arc::clone(&kept);
             async move { house.keep_audit().await }
         };
-        let audit = Sweeps::run(vec![Sweep::new("audit", KEEP_AUDIT_EVERY, keep)]).await?;
+        let looked = Arc::clone(house);
+        let look = move || {
+            let house = Arc::clone(&looked);
+            async move { house.keep_retention().await }
+        };
+        let others =
+            vec![Sweep::new("audit", KEEP_AUDIT_EVERY, keep), Sweep::new("retention", LOOK_AT_RETENTION_EVERY, look)];
+        let audit = Sweeps::run(others).await?;
         self.announce(&bound, key.as_ref(), house);
         Ok(Some(Running { doors, socket, sweeps: vec![sweeps, audit], budgets, following }))
     }
@@ -255,6 +262,9 @@ impl Serve {
 
 /// How often the audit log's counts of denials are written and its root is signed.
 const KEEP_AUDIT_EVERY: Duration = Duration::from_secs(300);
+
+/// How often it is looked how much is past its time.
+const LOOK_AT_RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
 /// What runs until the server stops.
 struct Running {

@@ -33,10 +33,22 @@ fn usage() {
         "audit prove 17 --data d",
         "audit prove --from 1 --to 2 --data d",
         "audit retire --older-than 365d --to a --dry-run --data d",
+        "retention status --all --format json --retention r.yaml --data d",
+        "hold add --table otel_* --tenant acme --subject ana@acme.example --reason m --data d",
+        "hold release h1 --reason m --data d",
+        "erase --subject ana@acme.example --subject Ana --tenant acme --reason r --format json --data d",
+        "erase approve e1 --key-file k --data d",
+        "erase run e1 --data d",
+        "erase list --data d",
+        "backup create b --data d",
+        "backup list s3://b/c --option k=v --format json",
+        "backup verify b --id x",
+        "backup restore b --at 2026-11-01T06:00:00Z --data d --state postgres://u@h/d",
         "completions bash",
         "version",
     ] {
-        Cli::try_parse_from(["stellwerk"].into_iter().chain(good.split(' '))).unwrap_or_else(|e| panic!("{good}: {e}"));
+        let words = ["stellwerk"].into_iter().chain(good.split(' ')).map(Into::into).collect();
+        Cli::try_parse_from(super::erase::spelled_out(words)).unwrap_or_else(|e| panic!("{good}: {e}"));
     }
     for wrong in [
         "",
@@ -55,6 +67,11 @@ fn usage() {
         "audit prove 3 --from 1 --data d",
         "audit export --output f --data d",
         "audit retire --to a --data d",
+        "hold add --data d",
+        "erase --subject a --data d",
+        "erase approve --data d",
+        "backup restore b --at soon --data d",
+        "backup restore b --at 2026-11-01 --id x --data d",
     ] {
         let error = Cli::try_parse_from(["stellwerk"].into_iter().chain(wrong.split(' '))).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{wrong}");

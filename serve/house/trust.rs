@@ -38,6 +38,7 @@ impl House {
             Trust::ProveRow { seq, size } => json!(proof::prove_inclusion(self.store.state(), seq, size).await?),
             Trust::ProveGrowth { from, to } => json!(proof::prove_consistency(self.store.state(), from, to).await?),
             Trust::Retire(wish) => json!(self.retire(&wish, caller).await?),
+            Trust::Keep(wish) => self.keep(wish, caller).await?,
         })
     }
 

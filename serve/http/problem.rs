@@ -51,6 +51,11 @@ impl Problem {
     }
 }
 
+/// Stands in the extensions of an answer that says that the caller may not, with what it says: whoever keeps the audit log
+/// reads it.
+#[derive(Debug, Clone)]
+pub struct Denied(pub String);
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let retry_after = match error.kind() {
@@ -74,6 +79,9 @@ impl IntoResponse for Problem {
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if status == StatusCode::FORBIDDEN {
+            response.extensions_mut().insert(Denied(self.error));
         }
         response
     }

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Reach;
+use super::keep::KeepWish;
 
 /// A wish.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub enum Trust {
     ProveGrowth { from: u64, to: Option<u64> },
     /// Move old segments out; answers a list of [`Retired`].
     Retire(RetireWish),
+    /// Retention, holds, erasures, backups; answers as the wish says.
+    Keep(KeepWish),
 }
 
 /// The key that somebody wants.
@@ -206,7 +209,7 @@ pub struct RetireWish {
 }
 
 impl dyn Reach + '_ {
-    async fn granted<A: DeserializeOwned>(&self, wish: Trust) -> Result<A> {
+    pub(super) async fn granted<A: DeserializeOwned>(&self, wish: Trust) -> Result<A> {
         let answer = self.trust(&wish).await?;
         serde_json::from_value(answer).map_err(|e| Error::unavailable("read the answer", e))
     }

@@ -47,6 +47,8 @@ pub enum Way {
     OldRows,
     /// Maintenance over superseded rows past the horizon, after a start.
     Superseded,
+    /// An erasure that is approved, and run.
+    Erasure,
     /// Documents that no index has seen, and a model.
     Documents,
     /// The same, and another model that is turned to.
@@ -77,6 +79,8 @@ pub const WAYS: &[(&str, Way)] = &[
     ("index-committed", Way::LargeTable),
     ("clean-begun", Way::Writing(4)),
     ("clean-done", Way::Writing(4)),
+    ("rewrite-written", Way::Erasure),
+    ("rewrite-committed", Way::Erasure),
     ("chunks-written", Way::Documents),
     ("text-committed", Way::Documents),
     ("embedding-kept", Way::Documents),
@@ -103,7 +107,7 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
     let most = match way {
         Way::Writing(most) | Way::FirstStart(most) => *most,
         Way::OlderTables | Way::LargeTable | Way::OldRows | Way::Superseded => 1,
-        Way::Documents | Way::OtherModel => 1,
+        Way::Documents | Way::OtherModel | Way::Erasure => 1,
         Way::Flow => 2,
     };
     // Half of the time at the very first.
@@ -118,6 +122,9 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
                 // It ends the server in the middle of this.
                 let _ = trial.ground.run(&["index", "build", "--model", "hashed-32"]);
             }
+            if *way == Way::Erasure {
+                let _ = trial.ground.run(&["erase", "run", &approved(trial)]);
+            }
             wait_for_the_end(&mut server, &fail_at)?;
             trial.world.close();
         }
@@ -130,6 +137,16 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
     trial.pass(50..400);
     trial.wait_for_acks(1, "after the restart")?;
     trial.conclude(server)
+}
+
+/// Whose data the trial of an erasure erases.
+const FORGOTTEN: &str = "Wilhelmine Forgotten";
+
+/// The erasure that was prepared.
+fn approved(trial: &Trial<'_>) -> String {
+    let listed = trial.ground.run(&["erase", "list", "--format", "json"]).ok().stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    listed[0]["id"].as_str().expect("an erasure").to_owned()
 }
 
 fn wait_for_the_end(server: &mut Server, fail_at: &str) -> Ended {
@@ -177,6 +194,23 @@ fn prepare(trial: &mut Trial<'_>, way: Way) -> Ended {
             let input = r#"{"repository": "none", "title": "t", "path": "p", "content": "c"}"#;
             trial.ground.run(&["flow", "start", "draft_pull_request", "--input", input]).ok();
             Ok(())
+        }
+        Way::Erasure => {
+            trial.maintain_every("1h");
+            let server = trial.start()?;
+            let records = std::iter::once((FORGOTTEN.to_owned(), 9));
+            let reply = server.connect().post("/v1/logs", PROTOBUF, log_records(now_ns(), "erased", records));
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            let ground = &trial.ground;
+            let made = ground.run(&["key", "create", "privacy"]).ok().stdout;
+            let key = ground.beside("privacy.key");
+            std::fs::write(&key, made).expect("a file");
+            let planned = ["erase", "--subject", FORGOTTEN, "--reason", "trial", "--format", "json"];
+            let planned: serde_json::Value = serde_json::from_str(&ground.run(&planned).ok().stdout).expect("JSON");
+            let id = planned["id"].as_str().expect("an id");
+            let key = key.to_str().expect("UTF-8");
+            ground.run(&["erase", "approve", id, "--key-file", key]).ok();
+            stop(server)
         }
         Way::OldRows => {
             // The next server maintains: a process that does it has the lease, and keeps it for minutes after its end.

@@ -36,7 +36,8 @@ pub(super) struct Reader {
 
 impl Reader {
     pub async fn visible(&self) -> DfResult<&Visible> {
-        self.visible.get_or_try_init(|| Visible::of(&self.snapshot, self.bound)).await.map_err(outside)
+        let of = || Visible::of(&self.snapshot, self.bound, &self.filters.tenants);
+        self.visible.get_or_try_init(of).await.map_err(outside)
     }
 
     /// The rows of some pieces of fragments.

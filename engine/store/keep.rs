@@ -1,0 +1,39 @@
+//! How long the rows of an open store are kept.
+
+use std::sync::Arc;
+
+use super::Store;
+use crate::error::Result;
+use crate::facts::floor::Floor;
+use crate::keep::{AsDeclared, Due, Keeper, Kept};
+use crate::table::Table;
+
+impl Store {
+    /// Tells from now on what is kept; the first call counts. Without it the tables' declarations do.
+    pub fn set_keeper(&self, keeper: Arc<dyn Keeper>) {
+        let _ = self.keeper.set(keeper);
+    }
+
+    pub(super) fn keeper(&self) -> Arc<dyn Keeper> {
+        self.keeper.get().cloned().unwrap_or_else(|| Arc::new(AsDeclared))
+    }
+
+    /// One round of maintenance that looks for rows past their time, however short ago that was done.
+    pub async fn sweep(&self) -> Result<()> {
+        self.flush().await?;
+        let _alone = self.maintaining.lock().await;
+        self.own_maintenance().await?;
+        self.tables.values().for_each(|facts| facts.sweep_soon());
+        self.round(self.ports.clock.now_us()).await
+    }
+
+    /// How much of a table is past its time by these rules, of what is flushed.
+    pub async fn due(&self, table: &Table, kept: &Kept) -> Result<Due> {
+        self.facts(table.name)?.due(kept, self.ports.clock.now_us()).await
+    }
+
+    /// The place in the log before which rows of a table may be gone, having outlived their retention.
+    pub fn retention_floor(&self, table: &str) -> u64 {
+        self.tables.get(table).map_or(0, |facts| facts.floor_seq(Floor::Retention))
+    }
+}
