@@ -29,6 +29,12 @@ pub async fn check(store: &Store, scope: &Scope, rule: &Rule) -> Vec<Fault> {
             faults.push(Fault::at(rule.header.line("on"), format!("`on` names {table}, which is no table of facts")));
         }
     }
+    for fresh in &rule.header.fresh {
+        if !store.catalogue().tables.iter().any(|declared| declared.name == fresh.table) {
+            let what = format!("`fresh` names {}, which is no table of facts", fresh.table);
+            faults.push(Fault::at(rule.header.line("fresh"), what));
+        }
+    }
     faults
 }
 

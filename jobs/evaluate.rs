@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::freshness;
 use crate::rows::Seen;
 use crate::rule::{Rule, at_tick};
 
@@ -37,6 +38,7 @@ pub struct Evaluated {
 
 /// The rows of a rule at a tick (µs since 1970).
 pub async fn evaluate(store: &Store, scope: &Scope, rule: &Rule, tick: i64, at: At) -> Result<Evaluated> {
+    freshness::check(store, scope, &rule.header.fresh, tick, at).await?;
     let answer = ask(store, scope, &rule.sql, tick, at).await?;
     let query_id = answer.query_id;
     let schema = answer.stream.schema();
@@ -58,6 +60,22 @@ pub async fn evaluate(store: &Store, scope: &Scope, rule: &Rule, tick: i64, at: 
         }
     }
     Ok(Evaluated { query_id, rows })
+}
+
+/// The columns and rows of any SELECT at a tick, cells as JSON.
+pub async fn table(store: &Store, scope: &Scope, sql: &str, tick: i64) -> Result<(SchemaRef, Vec<Map<String, Value>>)> {
+    let answer = ask(store, scope, sql, tick, At::Now).await?;
+    let schema = answer.stream.schema();
+    let batches: Vec<RecordBatch> = answer.stream.try_collect().await.map_err(from_datafusion)?;
+    let mut rows: Vec<Map<String, Value>> = Vec::new();
+    for batch in &batches {
+        let columns = batch.columns().iter().map(cells).collect::<Result<Vec<_>>>()?;
+        let names = || schema.fields().iter().map(|field| field.name().clone());
+        for row in 0..batch.num_rows() {
+            rows.push(names().zip(columns.iter().map(|column| column[row].clone())).collect());
+        }
+    }
+    Ok((schema, rows))
 }
 
 /// The columns of a rule's SELECT, without its rows.

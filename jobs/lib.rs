@@ -5,13 +5,17 @@ pub mod actions;
 pub mod approval;
 pub mod book;
 pub mod check;
+#[cfg(test)]
+mod databases;
 pub mod evaluate;
 pub mod flow;
+pub mod freshness;
 pub mod preview;
 pub mod queue;
 pub mod rows;
 pub mod rule;
 pub mod runner;
 pub mod schedule;
-#[cfg(test)]
-mod trial;
+pub mod score;
+pub mod shipped;
+pub mod trial;

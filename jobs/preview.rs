@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Error, Result, Scope, Store};
+use engine::{Error, Kind, Result, Scope, Store};
 use serde_json::Value;
 
 use crate::evaluate::{At, evaluate};
@@ -55,7 +55,10 @@ pub async fn preview(
     tick: i64,
     first: bool,
 ) -> Result<Preview> {
-    let rows = evaluate(store, scope, rule, tick, At::Now).await?.rows;
+    let rows = match evaluate(store, scope, rule, tick, At::Now).await {
+        Ok(evaluated) => evaluated.rows,
+        Err(error) => return silent(tick, error),
+    };
     let seen = rows.len();
     let difference = difference(&rule.header, tracked, rows, tick, first, false).map_err(|stop| stop.to_string());
     Ok(Preview { tick, rows: seen, difference })
@@ -73,16 +76,32 @@ pub async fn backtest(
 ) -> Result<usize> {
     let ticks = ticks(rule, from_us, to_us)?;
     let mut tracked: BTreeMap<String, Tracked> = BTreeMap::new();
-    for (at, tick) in ticks.iter().enumerate() {
-        let rows = evaluate(store, scope, rule, *tick, At::Then).await?.rows;
+    let mut first = true;
+    for tick in &ticks {
+        let rows = match evaluate(store, scope, rule, *tick, At::Then).await {
+            Ok(evaluated) => evaluated.rows,
+            Err(error) => {
+                each(&silent(*tick, error)?);
+                continue;
+            }
+        };
         let seen = rows.len();
-        let outcome = difference(&rule.header, &tracked, rows, *tick, at == 0, false);
+        let outcome = difference(&rule.header, &tracked, rows, *tick, first, false);
+        first = false;
         if let Ok(difference) = &outcome {
             take(&mut tracked, difference);
         }
         each(&Preview { tick: *tick, rows: seen, difference: outcome.map_err(|stop| stop.to_string()) });
     }
     Ok(ticks.len())
+}
+
+/// A tick at which the rule can say nothing, as its tables are not fresh; any other failure stays one.
+fn silent(tick: i64, error: Error) -> Result<Preview> {
+    match error.kind() {
+        Kind::Unavailable => Ok(Preview { tick, rows: 0, difference: Err(error.to_string()) }),
+        _ => Err(error),
+    }
 }
 
 /// The ticks of a rule within a time, the ends among them.

@@ -14,6 +14,7 @@
 mod call;
 mod field;
 mod folder;
+mod fresh;
 mod header;
 mod span;
 mod tick;
@@ -21,6 +22,7 @@ mod timing;
 
 pub use call::{Argument, Call, Template};
 pub use folder::{Found, read, read_folder};
+pub use fresh::Fresh;
 pub use header::{Approval, FIELDS, Header, Limit, Rate, Start};
 pub use span::{parse_span, write_span};
 pub use tick::{NOW, at_tick, volatile};

@@ -31,6 +31,7 @@ mod redact;
 mod retention;
 mod rule;
 mod sbom;
+mod score;
 mod search;
 mod serve;
 mod sql;
@@ -126,6 +127,9 @@ enum Command {
     /// Rules: SELECTs whose rows decide.
     #[command(subcommand)]
     Rule(rule::Rule),
+    /// Scorecards: what should be, as checks in SQL, by level.
+    #[command(subcommand)]
+    Score(score::Score),
     /// Jobs that follow from rules.
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::Job),
@@ -208,6 +212,7 @@ impl Command {
             Command::Redact(redact) => redact.run().await,
             Command::Ado(ado) => ado.run().await,
             Command::Rule(rule) => rule.run().await,
+            Command::Score(score) => score.run().await,
             Command::Job(job) => job.run().await,
             Command::Flow(flow) => flow.run().await,
             Command::Approval(approval) => approval.run().await,

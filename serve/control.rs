@@ -8,6 +8,7 @@ pub mod ingest;
 pub mod place;
 pub mod policy;
 pub mod rules;
+pub mod scores;
 pub mod search;
 pub mod trust;
 pub mod work;
@@ -37,6 +38,7 @@ fn routes(house: &Arc<House>) -> Router {
         .route("/control/index/drop", post(search::remove))
         .route("/control/policy/audit", post(policy::audit))
         .route("/control/rules", post(rules::answer))
+        .route("/control/scores", post(scores::answer))
         .route("/control/search", post(search::search))
         .route("/control/trust", post(trust::grant))
         .route("/control/work", post(work::answer))

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod listen;
 pub mod opencost;
 pub mod problem;
+pub mod scorecards;
 pub mod search;
 pub mod sql;
 pub mod tables;
@@ -47,6 +48,7 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
         .route("/allocation", get(opencost::allocation))
         .route("/allocation/compute", get(opencost::allocation))
         .route("/assets", get(opencost::assets))
+        .route("/scorecards", get(scorecards::list))
         .route("/tables", get(tables::list))
         .route("/tables/{name}", get(tables::one))
         .route("/v1/embeddings", post(embeddings::embed))

@@ -21,6 +21,7 @@ pub mod reach;
 pub mod reference;
 mod resident;
 pub mod rules;
+pub mod scores;
 pub mod shell;
 pub mod wire;
 pub mod work;

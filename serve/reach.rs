@@ -28,6 +28,7 @@ use crate::models::Named;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
 use crate::work::WorkWish;
+use crate::scores::ScoreWish;
 use trust::Trust;
 
 /// How long a command waits for another one that has the data directory open.
@@ -68,6 +69,8 @@ pub trait Reach: Send + Sync {
     async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value>;
     /// Answers a wish about jobs, flows and approvals.
     async fn work(&self, wish: &WorkWish) -> Result<serde_json::Value>;
+    /// Answers a wish about scorecards.
+    async fn scores(&self, wish: &ScoreWish) -> Result<serde_json::Value>;
     /// Asks something of budgets.
     async fn budgets(&self, wish: budgets::Wish) -> Result<budgets::Answer>;
     /// The SQL reference, with row counts if asked for.

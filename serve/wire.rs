@@ -53,7 +53,7 @@ fn tables() -> Vec<&'static Table> {
 
 /// Every view of every floor.
 fn views() -> Vec<&'static View> {
-    [ledger::VIEWS, ledger::directory::VIEWS, &ingest::sources::views()].concat()
+    [ledger::VIEWS, ledger::directory::VIEWS, jobs::score::VIEWS, &ingest::sources::views()].concat()
 }
 
 /// Every state table of every floor.
@@ -61,6 +61,7 @@ fn state_tables() -> Vec<&'static StateTable> {
     let mut tables = vec![&engine::state::LEASE];
     tables.extend(ledger::state_tables());
     tables.extend(jobs::book::STATE_TABLES);
+    tables.extend(jobs::score::STATE_TABLES);
     tables
 }
 

@@ -25,6 +25,7 @@ mod redaction;
 mod repositories;
 mod retrieval;
 mod rules;
+mod scores;
 mod search;
 mod simulated;
 mod slt;

@@ -18,6 +18,7 @@ import urllib.request
 
 from budget import refuse
 from report import CHAPTERS, QUESTIONS, table
+from rule import decide
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -36,13 +37,21 @@ class Server:
     """The server as a child process."""
 
     def __init__(self, binary, data, listen):
-        self.binary, self.data = binary, data
-        # A model of 135 million parameters phrases worse than the sources do themselves.
-        command = [binary, "serve", "--data", data, "--listen", listen, "--chat-model", "none"]
+        self.binary, self.data, self.listen = binary, data, listen
         self.log = open(data.parent / "server.log", "wb")
+        self.start()
+        self.key = (data / "bootstrap.key").read_text().strip()
+
+    def start(self, *more):
+        # A model of 135 million parameters phrases worse than the sources do themselves.
+        command = [self.binary, "serve", "--data", self.data, "--listen", self.listen, "--chat-model", "none", *more]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = self.wait_until_bound()
-        self.key = (data / "bootstrap.key").read_text().strip()
+
+    def kill(self):
+        """As a power cut does: nothing is said to it before."""
+        self.process.kill()
+        self.process.wait(timeout=120)
 
     def wait_until_bound(self):
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -236,7 +245,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="stellwerk-demo-") as temporary:
         folder = keep or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        begun = time.monotonic()
+        begun, begun_at = time.monotonic(), time.time()
         server = Server(chosen.binary.resolve(), folder / "data", chosen.listen)
         try:
             print(f"Stellwerk serves on {server.address}, embedded default: Lance on local disk, SQLite, no other process.\n")
@@ -245,6 +254,7 @@ def main():
             questions(server)
             showback(server)
             refuse(server, folder, table)
+            decide(server, folder, table, begun_at)
             print(f"\n{time.monotonic() - begun:.1f} s from the first start to the last answer, at {server.address}; the key is in {server.data}/bootstrap.key.")
             if keep or not chosen.exit:
                 print("Go on from here:\n")

@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "budget", include_str!("migrations/0005_budget.sql")),
     (6, "rules", include_str!("migrations/0006_rules.sql")),
     (8, "flows", include_str!("migrations/0008_flows.sql")),
+    (9, "scores", include_str!("migrations/0009_scores.sql")),
     (10, "keep", include_str!("migrations/0010_keep.sql")),
 ];
 

@@ -16,7 +16,7 @@ use super::*;
 use crate::actions::Outside;
 use crate::approval::{Approvals, Verdict};
 use crate::queue::{Claimed, Ended, FLOW, NewJob, Queue, Terms, Which, insert};
-use crate::trial;
+use crate::databases;
 
 #[derive(Debug)]
 struct Turned(AtomicI64);
@@ -483,13 +483,13 @@ async fn limits_delay_and_never_drop(ground: &Ground) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
-    let (_data, state) = trial::sqlite().await;
+    let (_data, state) = databases::sqlite().await;
     suite(state).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres() {
-    let Some(server) = trial::Postgres::start("flows") else { return };
+    let Some(server) = databases::Postgres::start("flows") else { return };
     let state = server.open().await;
     suite(Arc::clone(&state)).await;
     state.close().await;

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::trial;
+use crate::databases;
 
 const SEEDS: u64 = 6;
 const OPERATIONS: u64 = 60;
@@ -150,8 +150,8 @@ impl Side {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_databases_do_the_same() {
-    let Some(server) = trial::Postgres::start("the differential of queues") else { return };
-    let (_data, sqlite) = trial::sqlite().await;
+    let Some(server) = databases::Postgres::start("the differential of queues") else { return };
+    let (_data, sqlite) = databases::sqlite().await;
     let postgres = server.open().await;
     let (mut one, mut other) = (Side::new(sqlite), Side::new(Arc::clone(&postgres)));
     for seed in 0..SEEDS {

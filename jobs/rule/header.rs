@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Fault;
 use super::call::Call;
 use super::field::Field;
+use super::fresh::Fresh;
 use super::span::parse_span;
 use super::timing::{Catchup, Cron, Overlap, Timing};
 use crate::rows::Transition;
@@ -42,6 +43,8 @@ pub struct Header {
     pub changed: Vec<Call>,
     /// What is done when a row is gone.
     pub resolved: Vec<Call>,
+    /// Tables that must have been written lately, or a run changes nothing.
+    pub fresh: Vec<Fresh>,
     /// Who must agree first.
     pub approve: Option<Approval>,
     /// How urgent its actions are; lower ones run first.
@@ -119,6 +122,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("rate", "actions in a span of time, more wait: 10/1m"),
     ("overlap", "skip, queue, allow or replace"),
     ("catchup", "none, one or all of the missed ticks, and a window: one, 1d"),
+    ("fresh", "tables that must have been written lately, or the run changes nothing: k8s_watch 15m, cost_run 2d"),
     ("new", "what is done with a new row: notify(\"team\", \"{name} is new\")"),
     ("changed", "what is done with a changed row"),
     ("resolved", "what is done when a row is gone"),
@@ -173,6 +177,7 @@ impl Header {
             "rate" => self.rate = Some(rate(value)?),
             "overlap" => self.overlap = Overlap::parse(value)?,
             "catchup" => self.catchup = Catchup::parse(value)?,
+            "fresh" => self.fresh = Fresh::parse_all(value)?,
             "new" => self.new = calls(value)?,
             "changed" => self.changed = calls(value)?,
             "resolved" => self.resolved = calls(value)?,

@@ -18,6 +18,7 @@ const GOOD: &str = r##"-- Copyright: the house
 -- keep: 1h30m
 -- limit: 50, 20%
 -- rate: 10/1m
+-- fresh: k8s_watch 15m, cost_run 2d
 -- catchup: all, 2d
 -- start: baseline
 -- new: notify("#fin", "{tenant} has spent {spent} \"of\" {cap}");
@@ -41,7 +42,9 @@ fn a_rule_says_everything_in_its_front_matter() {
     assert_eq!(header.catchup, Catchup { missed: Missed::All, window: Duration::from_secs(172_800) });
     assert_eq!((header.new.len(), header.changed.len(), header.resolved.len()), (2, 1, 0));
     assert_eq!(rule.sql, "SELECT tenant, budget, spent, cap, level FROM t");
-    assert_eq!((rule.sql_line, header.line("watch")), (19, 6));
+    let fresh: Vec<_> = header.fresh.iter().map(ToString::to_string).collect();
+    assert_eq!(fresh, ["k8s_watch 15m", "cost_run 2d"]);
+    assert_eq!((rule.sql_line, header.line("watch")), (20, 6));
     let row = json!({"tenant": "a", "spent": "1.5", "cap": 2, "level": null});
     let said = header.new[0].render(row.as_object().unwrap());
     assert_eq!(said, [json!("#fin"), json!("a has spent 1.5 \"of\" 2")]);
@@ -88,6 +91,7 @@ fn everything_that_is_wrong_is_named_with_its_line() {
             "names no column",
         ),
         ("-- ---\n-- owner: a\n-- every: 1h\n-- key: a\n-- limit: many\n-- ---\nSELECT a", "5: ", "no limit"),
+        ("-- ---\n-- owner: a\n-- every: 1h\n-- key: a\n-- fresh: often\n-- ---\nSELECT a", "5: ", "no freshness"),
         ("-- ---\n-- owner: a\n-- every: 1h\n-- key: a\n-- approve: me\n-- ---\nSELECT a", "5: ", "no approval"),
     ] {
         let said = faults(text);

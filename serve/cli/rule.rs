@@ -1,5 +1,6 @@
 //! `stellwerk rule`: rules checked, tried on what is there and on what was, run, and asked why.
 
+mod own;
 mod shown;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ tracks already, and only the difference acts. $now is the tick.
 Exit codes: 0 nothing wrong, 1 a rule is wrong, held or failed, 2 wrong usage.
 
 Examples:
+  stellwerk rule init ./rules
+  stellwerk rule test ./rules
   stellwerk rule check ./rules --data ./data
   stellwerk rule preview ./rules/pending.sql --data ./data
   stellwerk rule backtest ./rules/pending.sql --from 2026-11-01 --to 2026-11-02 --data ./data
@@ -61,6 +64,12 @@ pub enum Rule {
     Release(Named),
     /// Show what a rule can say: its fields and its actions.
     Fields(Fields),
+    /// Show the rules that ship, with their why.
+    Shipped(own::Shipped),
+    /// Copy the rules that ship into a folder, to be edited and run.
+    Init(own::Init),
+    /// Run rules' own tests: NAME.test.yaml beside NAME.sql.
+    Test(own::Test),
 }
 
 /// Files of rules.
@@ -206,6 +215,9 @@ impl Rule {
             }
             Rule::Release(named) => named.way.show(&RuleWish::Release { rule: named.rule }, shown::plain).await,
             Rule::Fields(_) => print::text(&shown::fields()),
+            Rule::Shipped(shipped) => shipped.run(),
+            Rule::Init(init) => init.run(),
+            Rule::Test(test) => test.run().await,
         }
     }
 }

@@ -71,6 +71,9 @@ pub struct Serve {
     /// Whom actions of rules may reach (YAML): channels and hosts.
     #[arg(long, value_name = "FILE", env = "STELLWERK_ACTIONS")]
     actions: Option<PathBuf>,
+    /// Evaluate the scorecards of this folder, as often as each says.
+    #[arg(long, value_name = "DIR", env = "STELLWERK_SCORECARDS")]
+    scorecards: Option<PathBuf>,
     /// For trials of faults: end by SIGKILL at a named point, POINT[:NTH[:DELAY_MS]].
     #[arg(long, value_name = "POINT", env = "STELLWERK_FAIL_AT", hide = true)]
     fail_at: Option<String>,
@@ -189,9 +192,10 @@ impl Serve {
         };
         let others =
             vec![Sweep::new("audit", KEEP_AUDIT_EVERY, keep), Sweep::new("retention", LOOK_AT_RETENTION_EVERY, look)];
-        let audit = Sweeps::run(others).await?;
+        let mut sweeps = vec![sweeps, Sweeps::run(others).await?];
+        sweeps.extend(super::score::keep(house, self.scorecards.as_deref()).await?);
         self.announce(&bound, key.as_ref(), house);
-        Ok(Some(Running { doors, socket, sweeps: vec![sweeps, audit], budgets, following }))
+        Ok(Some(Running { doors, socket, sweeps, budgets, following }))
     }
 
     /// Loads the rules, says which of them are wrong, and runs the others from now on.
@@ -220,6 +224,7 @@ impl Serve {
                GET  /tables                           the SQL reference\n  \
                POST /v1/traces /v1/logs /v1/metrics   OTLP over HTTP; over gRPC on the same port\n  \
                POST /budgets/reserve /post /void      spending in two phases\n  \
+               GET  /scorecards                       how everybody stands\n  \
                POST /hooks/ado                        Azure DevOps service hooks\n  \
                GET  /flows /approvals                 flows and what people are asked; POST .../votes\n  \
                GET  /healthz /readyz /metrics         for the operator, without a key\n",

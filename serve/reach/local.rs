@@ -21,6 +21,7 @@ use crate::http::budgets;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
 use crate::work::{Wisher, WorkWish};
+use crate::scores::ScoreWish;
 
 /// An open store of our own.
 pub struct Local {
@@ -92,6 +93,10 @@ impl Reach for Local {
 
     async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value> {
         self.house.rules(wish).await
+    }
+
+    async fn scores(&self, wish: &ScoreWish) -> Result<serde_json::Value> {
+        self.house.scores(wish).await
     }
 
     async fn budgets(&self, wish: budgets::Wish) -> Result<budgets::Answer> {

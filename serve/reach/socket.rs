@@ -36,6 +36,7 @@ use crate::output::Format;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
 use crate::work::WorkWish;
+use crate::scores::ScoreWish;
 
 /// A running server.
 pub struct Socket {
@@ -278,6 +279,10 @@ impl Reach for Socket {
 
     async fn rules(&self, wish: &RuleWish) -> Result<serde_json::Value> {
         self.call(Method::POST, "/control/rules", Some(wish)).await
+    }
+
+    async fn scores(&self, wish: &ScoreWish) -> Result<serde_json::Value> {
+        self.call(Method::POST, "/control/scores", Some(wish)).await
     }
 
     async fn budgets(&self, wish: budgets::Wish) -> Result<budgets::Answer> {

@@ -164,6 +164,7 @@ impl Stand {
         let text = format!(
             "budgets: [{{name: {name}, tenant: {tenant}, unit: USD, limit: 10, window: month}}]\nquotas: [{{name: {name}, tenant: {tenant}, requests: 5/m}}]"
         );
+        self.scores(tenant, name).await;
         let author = Author { name: name.to_owned(), tenant: Some(tenant.into()) };
         budgets.apply(&text, &author, false).await.unwrap();
         let asked = "INSERT INTO approval (id, job, round, step, tenant, ask, voters, quorum, requester, deadline, created_at) \
@@ -171,6 +172,24 @@ impl Stand {
         let mut cells: Vec<Value> = [name, name, tenant, name, name].map(Value::from).to_vec();
         cells.extend([Value::Time(START_US), Value::Time(START_US)]);
         self.store.state().execute(asked, &cells).await.unwrap();
+    }
+
+    /// A scorecard's rows, as an evaluation leaves them.
+    async fn scores(&self, tenant: &str, name: &str) {
+        let values = [Value::from(tenant), Value::from(name), Value::Time(START_US)];
+        for sql in [
+            "INSERT INTO score_entity (tenant, entity, scorecard, entity_kind, level, top_level, level_last_change, since) \
+             VALUES ($1, $2, 'cards', $2, $2, $2, $3, $3)",
+            "INSERT INTO score_result (tenant, entity, scorecard, check_id, title, level, level_order, level_below, weight, \
+             result, rule_version, result_last_change) VALUES ($1, $2, 'cards', 'c', $2, $2, 1, $2, 1, 'pass', 'v', $3)",
+            "INSERT INTO score_history (tenant, entity, scorecard, check_id, happened_at, result, rule_version) \
+             VALUES ($1, $2, 'cards', 'c', $3, 'pass', 'v')",
+            "INSERT INTO score_level_history (tenant, entity, scorecard, happened_at, level) VALUES ($1, $2, 'cards', $3, $2)",
+            "INSERT INTO score_exemption (tenant, entity, scorecard, id, check_id, reason, requester, requested_at, days) \
+             VALUES ($1, $2, 'cards', $1, 'c', $2, $2, $3, 1)",
+        ] {
+            self.store.state().execute(sql, &values).await.unwrap();
+        }
     }
 
     /// The store itself.

@@ -1,0 +1,100 @@
+//! `stellwerk score exempt`: who need not pass a check for a while, because somebody else says so.
+
+use clap::{Args, Subcommand};
+use engine::Result;
+
+use super::super::exit::Exit;
+use super::{Way, alone, shown};
+use crate::scores::{About, Decision, ScoreWish};
+
+/// Exemptions from checks.
+#[derive(Debug, Subcommand)]
+pub enum Exempt {
+    /// Show exemptions, newest first.
+    List(Listing),
+    /// Ask for an exemption; it holds once somebody else approves it.
+    Request(Request),
+    /// Approve one: it holds from now on for its days.
+    Approve(Decided),
+    /// Deny one.
+    Deny(Decided),
+    /// End one before its time.
+    Revoke(Decided),
+}
+
+/// Which exemptions.
+#[derive(Debug, Args)]
+pub struct Listing {
+    /// Only of this scorecard.
+    #[arg(value_name = "SCORECARD")]
+    scorecard: Option<String>,
+    /// Only this tenant's.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    #[command(flatten)]
+    way: Way,
+}
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub struct Request {
+    /// The scorecard.
+    #[arg(value_name = "SCORECARD")]
+    scorecard: String,
+    /// The check.
+    #[arg(value_name = "CHECK")]
+    check: String,
+    /// The entity, as `stellwerk score show` has it.
+    #[arg(value_name = "ENTITY")]
+    entity: String,
+    /// Its tenant, where several have one of this name.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// For how many days from the approval on.
+    #[arg(long, value_name = "DAYS")]
+    days: i64,
+    /// Who asks.
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    #[command(flatten)]
+    way: Way,
+}
+
+/// Which exemption, and who decides.
+#[derive(Debug, Args)]
+pub struct Decided {
+    /// The exemption.
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Who decides; an approval is somebody else's than who asked.
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    #[command(flatten)]
+    way: Way,
+}
+
+impl Exempt {
+    /// Does what was asked.
+    pub async fn run(self) -> Result<Exit> {
+        let (decided, decision) = match self {
+            Exempt::List(list) => {
+                let about = About { scorecard: list.scorecard, tenant: list.tenant, entity: None };
+                return list.way.show(&ScoreWish::Exemptions { about }, shown::exemptions).await;
+            }
+            Exempt::Request(ask) => {
+                let about = About { scorecard: Some(ask.scorecard), tenant: ask.tenant, entity: Some(ask.entity) };
+                let wish =
+                    ScoreWish::Exempt { about, check: ask.check, reason: ask.reason, days: ask.days, by: ask.by };
+                return ask.way.show(&wish, shown::asked).await;
+            }
+            Exempt::Approve(decided) => (decided, Decision::Approve),
+            Exempt::Deny(decided) => (decided, Decision::Deny),
+            Exempt::Revoke(decided) => (decided, Decision::Revoke),
+        };
+        let wish = ScoreWish::Decide { id: decided.id, decision, by: decided.by };
+        decided.way.show(&wish, |answer| shown::exemptions(&alone(answer))).await
+    }
+}
