@@ -8,6 +8,7 @@ pub mod cost;
 pub mod documents;
 pub mod files;
 pub mod git;
+pub mod hook;
 mod json;
 mod known;
 pub mod kubernetes;

@@ -117,7 +117,7 @@ pub const SOURCES: &[&dyn Source] = &[
 
 /// Every table that ingest declares.
 pub fn tables() -> Vec<&'static Table> {
-    SOURCES.iter().flat_map(|source| source.tables()).collect()
+    SOURCES.iter().flat_map(|source| source.tables()).chain(crate::hook::TABLES.iter().copied()).collect()
 }
 
 /// Every view that ingest declares.

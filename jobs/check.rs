@@ -23,6 +23,7 @@ pub async fn check(store: &Store, scope: &Scope, rule: &Rule) -> Vec<Fault> {
     faults.extend(check_columns(rule, &schema));
     faults.extend(not_there_yet(rule));
     faults.extend(moving_keys(rule));
+    faults.extend(stale_decisions(rule));
     for table in &rule.header.timing.on {
         let known = store.catalogue().tables.iter().any(|declared| declared.name == table);
         if !known {
@@ -40,7 +41,8 @@ pub async fn check(store: &Store, scope: &Scope, rule: &Rule) -> Vec<Fault> {
 
 fn check_columns(rule: &Rule, schema: &SchemaRef) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (field, names) in [("key", &rule.header.key), ("watch", &rule.header.watch)] {
+    let grouped = rule.header.group.as_ref().map_or(&[][..], |group| &group.by);
+    for (field, names) in [("key", &rule.header.key[..]), ("watch", &rule.header.watch[..]), ("group", grouped)] {
         let missing = names.iter().filter_map(|name| place_of(schema, name).err());
         faults.extend(missing.map(|error| Fault::at(rule.header.line(field), format!("`{field}`: {error}"))));
     }
@@ -66,6 +68,24 @@ fn not_there_yet(rule: &Rule) -> Vec<Fault> {
     let mut faults = Vec::new();
     if matches!(rule.header.overlap, Overlap::Allow | Overlap::Replace) {
         faults.push(Fault::at(rule.header.line("overlap"), "runs of a rule never overlap here: write skip or queue"));
+    }
+    faults
+}
+
+/// A decision that nobody takes rows out of would hold for ever.
+fn stale_decisions(rule: &Rule) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for call in rule.header.new.iter().filter(|call| call.action == actions::MATERIALIZE.name) {
+        for (field, calls) in [("changed", &rule.header.changed), ("resolved", &rule.header.resolved)] {
+            let needed = field == "resolved" || !rule.header.watch.is_empty();
+            if needed && !calls.iter().any(|other| other.action == call.action && other.arguments == call.arguments) {
+                let what = format!(
+                    "`{}` stands under `new` only: write it under `{field}`, too, or the decision is not what holds",
+                    call.text
+                );
+                faults.push(Fault::at(rule.header.line("new"), what));
+            }
+        }
     }
     faults
 }

@@ -23,7 +23,7 @@ mod timing;
 pub use call::{Argument, Call, Template};
 pub use folder::{Found, read, read_folder};
 pub use fresh::Fresh;
-pub use header::{Approval, FIELDS, Header, Limit, Rate, Start};
+pub use header::{Approval, FIELDS, Group, Header, Limit, Rate, Start};
 pub use span::{parse_span, write_span};
 pub use tick::{NOW, at_tick, volatile};
 pub use timing::{Catchup, Cron, Missed, Overlap, Timing};

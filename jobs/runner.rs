@@ -3,22 +3,19 @@
 
 mod work;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::clock::rfc3339;
 use engine::{Clock, Error, Kind, Result, Scope, Store};
-use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::actions::Outside;
+use crate::actions::{self, Outside};
 use crate::book::{After, Book, Entry, RESULT_ROWS_MAX, Run};
 use crate::evaluate::{At, evaluate};
 use crate::flow::approved::approved;
 use crate::flow::trace::Trace;
 use crate::flow::{FLOWS, Flow, Hands};
-use crate::preview::{Wish, wishes};
 use crate::queue::{NewJob, PRIORITY, Queue, Terms};
 use crate::rows::{Difference, Transition, difference};
 use crate::rule::{Found, Rule};
@@ -192,6 +189,9 @@ impl Runner {
                     if let Err(error) = self.queue.prune(self.clock.now_us()).await {
                         tracing::warn!(%error, "old jobs were not forgotten");
                     }
+                    if let Err(error) = actions::notice::forget(self.store.state(), self.clock.now_us()).await {
+                        tracing::warn!(%error, "old silences were not forgotten");
+                    }
                 }
             }
         }
@@ -308,29 +308,27 @@ impl Runner {
     fn jobs(&self, rule: &Rule, difference: &Difference, tick: i64, after: &mut After) -> Vec<NewJob> {
         let now = self.clock.now_us();
         let mut jobs = Vec::new();
-        for moved in &difference.moves {
-            for wish in wishes(rule, moved) {
-                let run_us = match rule.header.rate {
-                    Some(rate) => {
-                        let per = i64::try_from(rate.per.as_micros()).unwrap_or(i64::MAX);
-                        let each = per / i64::from(rate.count);
-                        let next = after.rate_us.unwrap_or(now).max(now);
-                        after.rate_us = Some(next + each);
-                        now.max(next - (per - each))
-                    }
-                    None => now,
-                };
-                jobs.push(NewJob {
-                    id: uuid::Uuid::now_v7().to_string(),
-                    arguments: arguments(rule, moved.transition, &moved.key, &moved.data, &wish),
-                    kind: wish.action,
-                    dedupe: wish.dedupe,
-                    cause: format!("rule {} at {}", rule.name, rfc3339(tick)),
-                    run_us,
-                    created_us: now,
-                    terms: Terms::default(),
-                });
-            }
+        for bundle in actions::bundles(rule, difference) {
+            let run_us = match rule.header.rate {
+                Some(rate) => {
+                    let per = i64::try_from(rate.per.as_micros()).unwrap_or(i64::MAX);
+                    let each = per / i64::from(rate.count);
+                    let next = after.rate_us.unwrap_or(now).max(now);
+                    after.rate_us = Some(next + each);
+                    now.max(next - (per - each))
+                }
+                None => now,
+            };
+            jobs.push(NewJob {
+                id: uuid::Uuid::now_v7().to_string(),
+                arguments: bundle.arguments,
+                kind: bundle.action,
+                dedupe: bundle.dedupe,
+                cause: format!("rule {} at {}", rule.name, rfc3339(tick)),
+                run_us,
+                created_us: now,
+                terms: Terms::default(),
+            });
         }
         jobs
     }
@@ -360,21 +358,6 @@ fn on_terms(rule: &Rule, job: NewJob) -> NewJob {
         }
         None => job,
     }
-}
-
-fn arguments(
-    rule: &Rule,
-    transition: Transition,
-    key: &str,
-    row: &serde_json::Map<String, serde_json::Value>,
-    wish: &Wish,
-) -> serde_json::Value {
-    let named: BTreeMap<&str, &serde_json::Value> = match crate::actions::action(&wish.action) {
-        Some(action) => action.parameters.iter().map(|p| p.name).zip(&wish.arguments).collect(),
-        None => BTreeMap::new(),
-    };
-    let key: serde_json::Value = serde_json::from_str(key).unwrap_or_default();
-    json!({ "rule": rule.name, "transition": transition.name(), "key": key, "row": row, "with": named })
 }
 
 fn counts(difference: &Difference) -> [usize; 3] {

@@ -225,7 +225,8 @@ impl Erasures {
         };
         plan.notes = notes(&plan, self.store.settings().store.as_deref(), self.store.state().is_sqlite());
         if order.tenant.is_some() {
-            let whole = "the state database and the audit log are not divided by tenant here: the values go from all of both";
+            let whole =
+                "the state database and the audit log are not divided by tenant here: the values go from all of both";
             plan.notes.insert(0, whole.to_owned());
         }
         Ok(plan)

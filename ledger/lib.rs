@@ -31,7 +31,8 @@ pub use views::VIEWS;
 
 /// Every state table that the ledger declares.
 pub fn state_tables() -> Vec<&'static engine::StateTable> {
-    [directory::STATE_TABLES, audit::STATE_TABLES, budget::STATE_TABLES, retention::STATE_TABLES, erase::STATE_TABLES].concat()
+    [directory::STATE_TABLES, audit::STATE_TABLES, budget::STATE_TABLES, retention::STATE_TABLES, erase::STATE_TABLES]
+        .concat()
 }
 
 /// Every table that the ledger declares.

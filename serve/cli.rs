@@ -15,6 +15,7 @@ mod eval;
 pub mod exit;
 mod flow;
 mod hold;
+mod hook;
 mod index;
 mod ingest;
 mod job;
@@ -34,6 +35,7 @@ mod sbom;
 mod score;
 mod search;
 mod serve;
+mod silence;
 mod sql;
 pub mod tables;
 mod tenant;
@@ -139,6 +141,12 @@ enum Command {
     /// What people are asked before something is done.
     #[command(subcommand)]
     Approval(approval::Approval),
+    /// Tell nobody of some rows for a while.
+    #[command(subcommand)]
+    Silence(silence::Silence),
+    /// Web hooks of others: what was delivered, and telling rules of it once more.
+    #[command(subcommand)]
+    Hook(hook::Hook),
     /// Make, list, rotate and end API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -216,6 +224,8 @@ impl Command {
             Command::Job(job) => job.run().await,
             Command::Flow(flow) => flow.run().await,
             Command::Approval(approval) => approval.run().await,
+            Command::Silence(silence) => silence.run().await,
+            Command::Hook(hook) => hook.run().await,
             Command::Key(key) => key.run().await,
             Command::Tenant(tenant) => tenant.run().await,
             Command::Audit(audit) => audit.run().await,

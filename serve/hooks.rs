@@ -1,4 +1,5 @@
-//! The doors of service hooks and of clusters: `POST /hooks/ado` (also `/ingest/ado`) and `POST /ingest/k8s?cluster=NAME`.
+//! The doors of service hooks and of clusters: `POST /hooks/ado` (also `/ingest/ado`) and `POST /ingest/k8s?cluster=NAME`;
+//! and, for senders that sign instead of bringing a key, `POST /hooks/NAME` (`named`).
 //!
 //! Azure DevOps stops a subscription whose receiver answers with errors, and what happens meanwhile is lost. So its door
 //! says 200 to an event that is durable, now or before, 202 to what is no event and lies in `reject`, 503 when it should
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
+use bytes::Bytes;
 use engine::{Error, Kind, Receipt, Result, Scope};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ingest::{Parsed, Summary, ado, files, kubernetes};
@@ -24,6 +26,10 @@ use crate::http::problem::Problem;
 use crate::metrics::Metrics;
 use crate::otlp::Durable;
 
+pub mod named;
+mod pressure;
+mod proof;
+pub mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -48,7 +54,7 @@ struct Doors {
 
 /// The routes. Every request must carry the caller's [`Scope`] as an extension; [`Metrics`] are counted if they are there.
 pub fn router(store: Arc<dyn Durable>) -> Router {
-    let doors = Arc::new(Doors { store, in_flight: Semaphore::new(IN_FLIGHT_BYTES_MAX / PERMIT_BYTES) });
+    let doors = Arc::new(Doors::new(store));
     Router::new()
         .route("/hooks/ado", post(take_event))
         .route("/ingest/ado", post(take_event))
@@ -131,8 +137,18 @@ async fn take_objects(
 }
 
 impl Doors {
+    fn new(store: Arc<dyn Durable>) -> Self {
+        Doors { store, in_flight: Semaphore::new(IN_FLIGHT_BYTES_MAX / PERMIT_BYTES) }
+    }
+
     /// A body, unpacked, and the room that it takes.
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, SemaphorePermit<'_>)> {
+        let (packed, permit) = self.read_raw(headers, body).await?;
+        Ok((files::unpack(packed.as_ref(), BODY_BYTES_MAX as u64)?, permit))
+    }
+
+    /// A body as it came, and the room that it takes.
+    async fn read_raw(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, SemaphorePermit<'_>)> {
         let claimed = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
         if claimed.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
             return Err(too_large());
@@ -142,13 +158,11 @@ impl Doors {
         let permit = self.in_flight.try_acquire_many(permits).map_err(|_| {
             Error::new(Kind::Overloaded { retry_after: RETRY_AFTER }, "too many bodies are being read already")
         })?;
-        let packed = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(whole) => whole.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
-            Err(error) => return Err(Error::invalid(format!("the body ended early: {error}"))),
-        };
-        let body = files::unpack(packed.as_ref(), BODY_BYTES_MAX as u64)?;
-        Ok((body, permit))
+        match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Ok(whole) => Ok((whole.to_bytes(), permit)),
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+            Err(error) => Err(Error::invalid(format!("the body ended early: {error}"))),
+        }
     }
 
     async fn keep(&self, source: &str, parsed: Parsed, scope: &Scope) -> Result<Taken> {

@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 use index::search::SearchWish;
 use index::search::room::SearchRoom;
 use ingest::ado::live::{Live, Outcome, Watch, Wish};
+use ingest::hook::Senders;
 use ingest::{FileOptions, Progress, Source, Summary};
 use jobs::flow::Hands;
 use jobs::runner::Runner;
@@ -64,6 +65,8 @@ pub struct House {
     pub hands: OnceLock<Arc<dyn Hands>>,
     /// What is kept, held and erased.
     keep: Option<keep::Keep>,
+    /// Who may send web hooks without a key of ours.
+    pub senders: OnceLock<Arc<Senders>>,
     reference: Reference,
     gate: Arc<Semaphore>,
     answers: OnceLock<Answers>,
@@ -104,6 +107,7 @@ impl House {
             runner,
             hands: OnceLock::new(),
             keep: None,
+            senders: OnceLock::new(),
             reference,
             gate,
             answers,

@@ -76,7 +76,8 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .with_state(Arc::clone(house));
+        .with_state(Arc::clone(house))
+        .merge(hooks::named::router(house));
     let load = around::Load::new(Arc::clone(&house.metrics));
     doors
         .merge(open)

@@ -15,6 +15,7 @@ pub mod house;
 pub mod http;
 pub mod metrics;
 pub mod models;
+pub mod notices;
 pub mod otlp;
 pub mod output;
 pub mod reach;

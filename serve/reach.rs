@@ -27,8 +27,8 @@ use crate::http::budgets;
 use crate::models::Named;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
-use crate::work::WorkWish;
 use crate::scores::ScoreWish;
+use crate::work::WorkWish;
 use trust::Trust;
 
 /// How long a command waits for another one that has the data directory open.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::clock::rfc3339;
 use engine::{Error, Kind, Result, Scope};
-use jobs::actions::{Outside, Settings, World};
+use jobs::actions::{Inside, Outside, Settings, World};
 use jobs::book::Entry;
 use jobs::preview::{self, Preview, wishes};
 use jobs::rule::{Fault, Rule};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::house::House;
+use crate::notices::NoticeWish;
 
 /// Rows of a transition that an answer shows.
 const SHOWN_MAX: usize = 200;
@@ -81,6 +82,8 @@ pub enum RuleWish {
         /// The rule.
         rule: String,
     },
+    /// Something about silences, acknowledgements or deliveries.
+    Notice(NoticeWish),
     /// Tries dead jobs again: one, or all.
     Retry {
         /// The job.
@@ -128,6 +131,7 @@ impl House {
                 self.runner().wake();
                 Ok(json!({ "released": rule }))
             }
+            RuleWish::Notice(wish) => self.notice(wish).await,
             RuleWish::Retry { job } => {
                 let retried = self.runner().queue().retry(job.as_deref(), self.store.clock().now_us()).await?;
                 self.runner().wake();
@@ -187,7 +191,7 @@ impl House {
             self.set_hands(&Settings::read(path)?)?;
         }
         let runner = match actions {
-            Some(path) => self.new_runner(Arc::new(World::new(Settings::read(path)?)?)),
+            Some(path) => self.new_runner(Arc::new(self.world(Settings::read(path)?)?)),
             None => self.runner(),
         };
         let now = self.store.clock().now_us();
@@ -241,9 +245,15 @@ impl House {
     /// What runs rules and jobs here; before a server has one of its own, one that reaches nobody.
     pub fn runner(&self) -> Arc<Runner> {
         Arc::clone(self.runner.get_or_init(|| {
-            let nobody = World::new(Settings::default()).expect("a client without settings is one");
+            let nobody = self.world(Settings::default()).expect("a client without settings is one");
             self.new_runner(Arc::new(nobody))
         }))
+    }
+
+    /// The world as far as these settings reach, and this house.
+    pub fn world(&self, settings: Settings) -> Result<World> {
+        let inside = Inside { store: Arc::clone(&self.store), budgets: Arc::clone(&self.budgets) };
+        Ok(World::new(settings)?.within(inside))
     }
 
     /// A runner over this store.

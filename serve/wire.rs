@@ -42,6 +42,7 @@ fn tables() -> Vec<&'static Table> {
         vec![&engine::reject::REJECT, &engine::query_log::QUERY_LOG, &engine::redaction_finding::REDACTION_FINDING];
     tables.extend(ledger::TABLES);
     tables.extend(index::TABLES);
+    tables.extend(jobs::actions::TABLES);
     for table in ingest::sources::tables() {
         // A source also names the tables of lower floors that it writes.
         if !tables.iter().any(|known| known.name == table.name) {
@@ -62,6 +63,7 @@ fn state_tables() -> Vec<&'static StateTable> {
     tables.extend(ledger::state_tables());
     tables.extend(jobs::book::STATE_TABLES);
     tables.extend(jobs::score::STATE_TABLES);
+    tables.extend(jobs::actions::notice::STATE_TABLES);
     tables
 }
 

@@ -22,6 +22,7 @@ mod answer;
 mod connection;
 mod discovery;
 mod known;
+pub mod label;
 mod pages;
 mod reader;
 mod status;

@@ -1,7 +1,12 @@
-//! Whom actions may reach: channels by name, and hosts. A rule names a channel, never a URL with a secret in it.
+//! Whom actions may reach: channels and routes by name, hosts, and the organization that takes tickets. A rule names them,
+//! never a URL with a secret in it.
+
+mod channel;
+mod mailbox;
+mod route;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::{Error, Result};
 use serde::Deserialize;
@@ -9,51 +14,96 @@ use url::Url;
 
 use crate::flow::forge::Repository;
 
+pub use channel::{Channel, Mail, Tls};
+pub use mailbox::Mailbox;
+#[cfg(test)]
+pub use route::Escalation;
+pub use route::Route;
+
+/// A file of settings with everything in it, for help.
+pub const EXAMPLE: &str = "\
+channels:
+  ops:  {url: 'https://hooks.example/ops', secret: 'file:ops.key'}
+  chat: {kind: slack, url: 'env:SLACK_URL'}
+  team: {kind: teams, url: 'file:teams.url'}
+  mail: {kind: email, server: 'mail.example:587', tls: starttls, user: stellwerk, password: 'file:mail.key',
+         from: 'Stellwerk <stellwerk@acme.example>', to: [ops@acme.example], resend: false}
+routes:
+  P1: {channels: [chat, ops], escalate: [{after: 15m, to: [team]}, {after: 1h, to: [mail]}]}
+  P2: {channels: [chat]}
+  P3: {channels: [mail]}
+hosts: [api.example, '127.0.0.1:8080']
+tickets: {organization: 'https://dev.azure.com/acme', auth: 'pat:env:ADO_TOKEN', type: Issue, closed: Done}
+clusters:
+  prod: {kubeconfig: prod.kubeconfig, context: prod}
+";
+
 /// What actions may reach.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Channels of `notify`, by name.
     pub channels: BTreeMap<String, Channel>,
+    /// Several channels under one name, such as `P1`, with what follows where nobody answers.
+    pub routes: BTreeMap<String, Route>,
     /// Hosts that `http` may call, `name` or `name:port`.
     pub hosts: Vec<String>,
     /// Repositories that flows may change, by name.
     pub repositories: BTreeMap<String, Repository>,
+    /// Where tickets are kept.
+    pub tickets: Option<Tickets>,
+    /// Clusters whose objects get labels, by name.
+    pub clusters: BTreeMap<String, Cluster>,
 }
 
-/// Where a channel's messages go.
-#[derive(Clone)]
-pub struct Channel {
-    /// The web hook.
-    pub url: Url,
-    /// Signs the body, if there is one.
-    pub secret: Option<Vec<u8>>,
+/// A cluster by its kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// The kubeconfig; a path that is not absolute begins at the settings' own folder.
+    pub kubeconfig: PathBuf,
+    /// Its context; without one the current one.
+    pub context: Option<String>,
 }
 
-impl std::fmt::Debug for Channel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A web hook's URL is a secret, too.
-        f.debug_struct("Channel").field("host", &self.url.host_str()).finish_non_exhaustive()
-    }
+/// An organization of Azure DevOps that takes tickets.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tickets {
+    /// `https://dev.azure.com/NAME`, or a server of one's own.
+    pub organization: String,
+    /// The credential, as `stellwerk ingest ado --live` takes it: `pat:env:NAME`, `sp:…`, `mi`.
+    pub auth: String,
+    /// The type of a work item where the rule names none.
+    #[serde(rename = "type", default = "issue")]
+    pub kind: String,
+    /// The state of a work item that is closed.
+    #[serde(default = "done")]
+    pub closed: String,
+}
+
+fn issue() -> String {
+    "Issue".to_owned()
+}
+
+fn done() -> String {
+    "Done".to_owned()
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    channels: BTreeMap<String, ChannelText>,
+    channels: BTreeMap<String, channel::Words>,
+    #[serde(default)]
+    routes: BTreeMap<String, route::Words>,
     #[serde(default)]
     hosts: Vec<String>,
     #[serde(default)]
     repositories: BTreeMap<String, Repository>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChannelText {
-    /// A URL, or where one stands: `env:NAME`, `file:PATH`.
-    url: String,
     #[serde(default)]
-    secret: Option<String>,
+    tickets: Option<Tickets>,
+    #[serde(default)]
+    clusters: BTreeMap<String, Cluster>,
 }
 
 impl Settings {
@@ -67,27 +117,26 @@ impl Settings {
     fn parse(text: &str, folder: &Path) -> std::result::Result<Settings, String> {
         let file: File = serde_yaml_ng::from_str(text).map_err(|e| e.to_string())?;
         let mut channels = BTreeMap::new();
-        for (name, channel) in file.channels {
-            let of = |what: String| format!("channel {name}: {what}");
-            let url = referred(&channel.url, folder).map_err(of)?.unwrap_or(channel.url);
-            let url = Url::parse(url.trim()).map_err(|e| format!("channel {name}: its URL cannot be read: {e}"))?;
-            if !matches!(url.scheme(), "http" | "https") {
-                return Err(format!("channel {name}: its URL is neither http nor https"));
-            }
-            let secret = match &channel.secret {
-                Some(place) => Some(referred(place, folder).map_err(of)?.ok_or_else(|| {
-                    format!("channel {name}: a secret stands elsewhere: write env:NAME or file:PATH")
-                })?),
-                None => None,
-            };
-            channels.insert(name, Channel { url, secret: secret.map(|s| s.trim().as_bytes().to_vec()) });
+        for (name, words) in file.channels {
+            let channel = words.read(folder).map_err(|what| format!("channel {name}: {what}"))?;
+            channels.insert(name, channel);
         }
         let mut repositories = BTreeMap::new();
         for (name, repository) in file.repositories {
             let read = repository.read(folder).map_err(|what| format!("repository {name}: {what}"))?;
             repositories.insert(name, read);
         }
-        Ok(Settings { channels, hosts: file.hosts, repositories })
+        let mut routes = BTreeMap::new();
+        for (name, words) in file.routes {
+            if channels.contains_key(&name) {
+                return Err(format!("{name} is a channel and a route: give one of them another name"));
+            }
+            let route = words.read(&channels).map_err(|what| format!("route {name}: {what}"))?;
+            routes.insert(name, route);
+        }
+        let mut clusters = file.clusters;
+        clusters.values_mut().for_each(|cluster| cluster.kubeconfig = folder.join(&cluster.kubeconfig));
+        Ok(Settings { channels, routes, hosts: file.hosts, repositories, tickets: file.tickets, clusters })
     }
 
     /// Whether `http` may call a URL.
@@ -113,27 +162,12 @@ fn referred(text: &str, folder: &Path) -> std::result::Result<Option<String>, St
     Ok(None)
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_stand_elsewhere() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("key"), "hidden\n").unwrap();
-        let text = "channels: {ops: {url: 'http://127.0.0.1:9/hook', secret: 'file:key'}}\nhosts: ['127.0.0.1:9', example.org]";
-        let settings = Settings::parse(text, folder.path()).unwrap();
-        assert_eq!(settings.channels["ops"].secret.as_deref(), Some(&b"hidden"[..]));
-        let allowed = |url: &str| settings.allows(&Url::parse(url).unwrap());
-        assert!(allowed("http://127.0.0.1:9/x") && allowed("https://example.org/") && !allowed("http://127.0.0.1:10/"));
-        for wrong in [
-            "channels: {ops: {url: 'http://x/', secret: 'plain'}}",
-            "channels: {ops: {url: 'ftp://x/'}}",
-            "channels: {ops: {url: 'http://x/', secret: 'file:none'}}",
-            "chanels: {}",
-        ] {
-            assert!(Settings::parse(wrong, folder.path()).is_err(), "{wrong}");
-        }
-    }
+/// A secret, which stands elsewhere.
+fn secret(place: &str, folder: &Path) -> std::result::Result<String, String> {
+    let elsewhere = || "a secret stands elsewhere: write env:NAME or file:PATH".to_owned();
+    let text = referred(place, folder)?.ok_or_else(elsewhere)?.trim().to_owned();
+    if text.is_empty() { Err(format!("the secret of {place} is empty")) } else { Ok(text) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ use super::drive::Driver;
 use super::*;
 use crate::actions::Outside;
 use crate::approval::{Approvals, Verdict};
-use crate::queue::{Claimed, Ended, FLOW, NewJob, Queue, Terms, Which, insert};
 use crate::databases;
+use crate::queue::{Claimed, Ended, FLOW, NewJob, Queue, Terms, Which, insert};
 
 #[derive(Debug)]
 struct Turned(AtomicI64);

@@ -33,6 +33,8 @@ pub struct Header {
     pub limit: Option<Limit>,
     /// Actions in a span of time; more wait.
     pub rate: Option<Rate>,
+    /// Which rows of a run are one message.
+    pub group: Option<Group>,
     /// What happens when runs overlap.
     pub overlap: Overlap,
     /// What happens with missed ticks.
@@ -94,6 +96,15 @@ pub struct Rate {
     pub per: Duration,
 }
 
+/// Rows of a run that are one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Columns whose cells they have in common; without any, all rows of the run.
+    pub by: Vec<String>,
+    /// Rows that the message shows; it counts the others.
+    pub most: usize,
+}
+
 /// Who must agree before a rule's actions are done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
@@ -120,6 +131,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("start", "baseline or fire: what the first run does with what is there"),
     ("limit", "more new rows than this hold the run: 50, 20%"),
     ("rate", "actions in a span of time, more wait: 10/1m"),
+    ("group", "rows of a run that are one message, and how many it shows: 20, or [namespace], 20"),
     ("overlap", "skip, queue, allow or replace"),
     ("catchup", "none, one or all of the missed ticks, and a window: one, 1d"),
     ("fresh", "tables that must have been written lately, or the run changes nothing: k8s_watch 15m, cost_run 2d"),
@@ -175,6 +187,7 @@ impl Header {
             "start" => self.start = start(value)?,
             "limit" => self.limit = Some(limit(value)?),
             "rate" => self.rate = Some(rate(value)?),
+            "group" => self.group = Some(group(value)?),
             "overlap" => self.overlap = Overlap::parse(value)?,
             "catchup" => self.catchup = Catchup::parse(value)?,
             "fresh" => self.fresh = Fresh::parse_all(value)?,
@@ -270,6 +283,17 @@ fn rate(value: &str) -> Result<Rate, String> {
 fn priority(value: &str) -> Result<i64, String> {
     let number = value.parse().ok().filter(|number| (0..=1_000).contains(number));
     number.ok_or_else(|| format!("`{value}` is no priority: write a number from 0 (first) to 1000 (last)"))
+}
+
+fn group(value: &str) -> Result<Group, String> {
+    let most_max = crate::actions::ROWS_SHOWN_MAX;
+    let wrong = || format!("`{value}` is no group: write 20 or [namespace], 20, with a number up to {most_max}");
+    let (by, most) = match value.rsplit_once(']') {
+        Some((by, most)) => (names(&format!("{by}]"))?, most.trim().strip_prefix(',').ok_or_else(wrong)?),
+        None => (Vec::new(), value),
+    };
+    let most = most.trim().parse().map_err(|_| wrong())?;
+    if (1..=most_max).contains(&most) { Ok(Group { by, most }) } else { Err(wrong()) }
 }
 
 fn approval(value: &str) -> Result<Approval, String> {

@@ -46,7 +46,9 @@ impl Directory {
             None => {
                 let key = ApiKey::new(&secret, &KeyOrder::new(BOOTSTRAP, None), now_us);
                 transaction.execute(INSERT_KEY, &insert_values(&key, &secret)?).await?;
-                entries.push(caller.entry("key.create", key.id.as_str()).about_person(key.name.as_str()).with(key.detail()));
+                entries.push(
+                    caller.entry("key.create", key.id.as_str()).about_person(key.name.as_str()).with(key.detail()),
+                );
                 key
             }
         };

@@ -4,13 +4,15 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use engine::{Error, Result};
+use engine::{Error, Question, Result};
 use futures::StreamExt;
 
 use super::exit::Exit;
+use super::place::Place;
 use crate::house::Found;
 use crate::output::table::{Look, Table};
 use crate::output::{Encoder, Format, chunks};
+use crate::reach::reach;
 
 /// Writes a short text to stdout.
 pub fn text(text: &str) -> Result<Exit> {
@@ -104,6 +106,21 @@ pub async fn answer(mut found: Found, format: Format, sink: &mut Sink) -> Result
     }
     encoder.finish(&mut out)?;
     Ok(sink.write(&out)?.then_some(rows))
+}
+
+/// Asks one question and writes its answer to stdout.
+pub async fn asked(place: &Place, question: Question, format: Format) -> Result<Exit> {
+    let reach = reach(&place.settings(), false).await?;
+    let written = async {
+        let mut sink = Sink::open(None)?;
+        answer(reach.ask(question, None).await?, format, &mut sink).await?;
+        sink.finish()
+    };
+    let written = written.await;
+    let closed = reach.close().await;
+    written?;
+    closed?;
+    Ok(Exit(Exit::OK))
 }
 
 /// The line under a table.

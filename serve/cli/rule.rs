@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::exit::Exit;
 use super::place::Place;
 use super::print;
+use crate::notices::NoticeWish;
 use crate::reach::reach;
 use crate::rules::{RuleFile, RuleWish};
 
@@ -62,6 +63,8 @@ pub enum Rule {
     Explain(Explain),
     /// Let a held rule exceed its limit once.
     Release(Named),
+    /// Say that somebody knows of a firing row: those who would be told later are not.
+    Ack(Ack),
     /// Show what a rule can say: its fields and its actions.
     Fields(Fields),
     /// Show the rules that ship, with their why.
@@ -78,6 +81,9 @@ pub struct Files {
     /// Files, or folders that hold `.sql` files at any depth.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Settings of actions (YAML): channels, routes and clusters that rules name must be in them.
+    #[arg(long, value_name = "FILE")]
+    actions: Option<PathBuf>,
     #[command(flatten)]
     way: Way,
 }
@@ -157,6 +163,19 @@ pub struct Explain {
     way: Way,
 }
 
+/// A row of a rule, and who knows of it.
+#[derive(Debug, Args)]
+pub struct Ack {
+    #[command(flatten)]
+    row: Explain,
+    /// Who knows.
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true, default_value = "operator")]
+    by: String,
+    /// What else is to be said.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
 /// A rule by its name.
 #[derive(Debug, Args)]
 pub struct Named {
@@ -214,6 +233,11 @@ impl Rule {
                 explain.way.show(&RuleWish::Explain { rule: explain.rule, key }, shown::explain).await
             }
             Rule::Release(named) => named.way.show(&RuleWish::Release { rule: named.rule }, shown::plain).await,
+            Rule::Ack(ack) => {
+                let key = serde_json::from_str(&ack.row.key).unwrap_or(Value::String(ack.row.key));
+                let wish = NoticeWish::Acknowledge { rule: ack.row.rule, key, who: ack.by, why: ack.why };
+                ack.row.way.show(&RuleWish::Notice(wish), shown::plain).await
+            }
             Rule::Fields(_) => print::text(&shown::fields()),
             Rule::Shipped(shipped) => shipped.run(),
             Rule::Init(init) => init.run(),
@@ -245,6 +269,11 @@ impl Way {
 
 impl Files {
     async fn run(&self) -> Result<Exit> {
+        let settings = self.actions.as_deref().map(jobs::actions::Settings::read).transpose()?;
+        let names = |rule: &jobs::rule::Rule| match &settings {
+            Some(settings) => jobs::actions::unknown_names(rule, settings),
+            None => Vec::new(),
+        };
         let (mut files, mut unread) = (Vec::new(), Vec::new());
         let mut places = Vec::new();
         for path in &self.paths {
@@ -254,8 +283,8 @@ impl Files {
             for found in jobs::rule::read_folder(path)? {
                 match found.rule {
                     Ok(rule) => {
+                        places.push((found.path, names(&rule)));
                         files.push(RuleFile { name: rule.name, text: rule.text });
-                        places.push(found.path);
                     }
                     Err(faults) => unread.push((found.path, faults)),
                 }
@@ -265,13 +294,17 @@ impl Files {
             return Err(Error::invalid("there is no rule: a file that ends with .sql"));
         }
         let answer = self.way.ask(&RuleWish::Check { files }).await?;
-        let mut checks: Vec<(PathBuf, Value)> =
-            places.into_iter().zip(answer.as_array().cloned().unwrap_or_default()).collect();
-        for (path, faults) in unread {
-            let faults: Vec<Value> =
-                faults.iter().map(|f| serde_json::json!({ "line": f.line, "what": f.what })).collect();
-            checks.push((path, serde_json::json!({ "faults": faults })));
+        let told = |faults: &[jobs::rule::Fault]| -> Vec<Value> {
+            faults.iter().map(|f| serde_json::json!({ "line": f.line, "what": f.what })).collect()
+        };
+        let mut checks: Vec<(PathBuf, Value)> = Vec::new();
+        for ((path, faults), mut check) in places.into_iter().zip(answer.as_array().cloned().unwrap_or_default()) {
+            if let Some(found) = check["faults"].as_array_mut() {
+                found.extend(told(&faults));
+            }
+            checks.push((path, check));
         }
+        checks.extend(unread.into_iter().map(|(path, faults)| (path, serde_json::json!({ "faults": told(&faults) }))));
         checks.sort_by(|a, b| a.0.cmp(&b.0));
         match self.way.json {
             true => {

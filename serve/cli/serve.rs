@@ -74,6 +74,9 @@ pub struct Serve {
     /// Evaluate the scorecards of this folder, as often as each says.
     #[arg(long, value_name = "DIR", env = "STELLWERK_SCORECARDS")]
     scorecards: Option<PathBuf>,
+    /// Who may send web hooks to /hooks/NAME (YAML): scheme and secret of each.
+    #[arg(long, value_name = "FILE", env = "STELLWERK_HOOKS")]
+    hooks: Option<PathBuf>,
     /// For trials of faults: end by SIGKILL at a named point, POINT[:NTH[:DELAY_MS]].
     #[arg(long, value_name = "POINT", env = "STELLWERK_FAIL_AT", hide = true)]
     fail_at: Option<String>,
@@ -155,6 +158,9 @@ impl Serve {
             Auth::None => Guard::Everybody(Principal::platform("anonymous")),
         };
         wire::answers(house, &self.chat)?;
+        if let Some(path) = &self.hooks {
+            let _ = house.senders.set(Arc::new(::ingest::hook::Senders::read(path)?));
+        }
         let key = bootstrap::ensure(data, &house.directory).await?;
         let doors = Doors::new(Arc::clone(&house.metrics));
         let app = http::app(house, guard, axum::Router::new());
@@ -201,11 +207,18 @@ impl Serve {
     /// Loads the rules, says which of them are wrong, and runs the others from now on.
     async fn start_rules(&self, house: &Arc<House>, running: &mut tokio::task::JoinSet<()>) -> Result<()> {
         let settings = self.actions.as_deref().map(jobs::actions::Settings::read).transpose()?;
-        house.set_hands(settings.as_ref().unwrap_or(&jobs::actions::Settings::default()))?;
-        let runner = house.new_runner(Arc::new(jobs::actions::World::new(settings.unwrap_or_default())?));
+        let settings = settings.unwrap_or_default();
+        house.set_hands(&settings)?;
+        let found = self.rules.as_deref().map(jobs::rule::read_folder).transpose()?;
+        for rule in found.iter().flatten().filter_map(|found| found.rule.as_ref().ok()) {
+            for fault in jobs::actions::unknown_names(rule, &settings) {
+                tracing::warn!(rule = rule.name, line = fault.line, "{}", fault.what);
+            }
+        }
+        let runner = house.new_runner(Arc::new(house.world(settings)?));
         let runner = Arc::clone(house.runner.get_or_init(|| runner));
-        if let Some(folder) = &self.rules {
-            for refused in runner.load(jobs::rule::read_folder(folder)?).await? {
+        if let Some(found) = found {
+            for refused in runner.load(found).await? {
                 tracing::error!(rule = refused, "a rule is wrong and does not run");
             }
         }
@@ -227,6 +240,7 @@ impl Serve {
                GET  /scorecards                       how everybody stands\n  \
                POST /hooks/ado                        Azure DevOps service hooks\n  \
                GET  /flows /approvals                 flows and what people are asked; POST .../votes\n  \
+               POST /hooks/NAME                       web hooks of the senders in --hooks\n  \
                GET  /healthz /readyz /metrics         for the operator, without a key\n",
         );
         text.push_str(&match (self.auth, key) {

@@ -20,8 +20,8 @@ use crate::house::{Found, House};
 use crate::http::budgets;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
-use crate::work::{Wisher, WorkWish};
 use crate::scores::ScoreWish;
+use crate::work::{Wisher, WorkWish};
 
 /// An open store of our own.
 pub struct Local {

@@ -35,8 +35,8 @@ use crate::http::sql::{ERROR_TRAILER, QUERY_ID};
 use crate::output::Format;
 use crate::reference::Reference;
 use crate::rules::RuleWish;
-use crate::work::WorkWish;
 use crate::scores::ScoreWish;
+use crate::work::WorkWish;
 
 /// A running server.
 pub struct Socket {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 #[derive(Debug, Clone)]
 struct Told {
+    path: String,
     text: String,
     key: String,
     signature: String,
@@ -58,6 +59,13 @@ impl Receiver {
         self.heard.lock().unwrap().told.iter().map(|told| told.text.clone()).collect()
     }
 
+    /// What was sent to a path, in order.
+    pub fn bodies(&self, path: &str) -> Vec<serde_json::Value> {
+        let heard = self.heard.lock().unwrap();
+        let of = heard.told.iter().filter(|told| told.path == path);
+        of.map(|told| serde_json::from_slice(&told.body).unwrap()).collect()
+    }
+
     /// The names of the jobs whose messages were taken.
     pub fn keys(&self) -> BTreeSet<String> {
         self.heard.lock().unwrap().told.iter().map(|told| told.key.clone()).collect()
@@ -81,6 +89,7 @@ fn answer(stream: &TcpStream, heard: &Mutex<Heard>) -> Option<()> {
     if reader.read_line(&mut line).ok()? == 0 {
         return None;
     }
+    let path = line.split(' ').nth(1)?.to_owned();
     loop {
         line.clear();
         reader.read_line(&mut line).ok()?;
@@ -103,7 +112,7 @@ fn answer(stream: &TcpStream, heard: &Mutex<Heard>) -> Option<()> {
         0 => {
             let document: serde_json::Value = serde_json::from_slice(&body).ok()?;
             let text = document["text"].as_str().unwrap_or_default().to_owned();
-            heard.told.push(Told { text, key, signature, body });
+            heard.told.push(Told { path, text, key, signature, body });
         }
         _ => heard.errors_left -= 1,
     }
@@ -113,7 +122,7 @@ fn answer(stream: &TcpStream, heard: &Mutex<Heard>) -> Option<()> {
 }
 
 /// HMAC-SHA256 in hex, as RFC 2104 has it; written here so that the test does not believe the library.
-fn hmac(secret: &[u8], body: &[u8]) -> String {
+pub fn hmac(secret: &[u8], body: &[u8]) -> String {
     let mut key = [0_u8; 64];
     key[..secret.len()].copy_from_slice(secret);
     let with = |pad: u8, text: &[u8]| {

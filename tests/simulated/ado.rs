@@ -4,6 +4,7 @@
 
 mod date;
 pub mod door;
+mod tickets;
 pub mod world;
 
 use std::collections::BTreeMap;

@@ -252,6 +252,28 @@ fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
 }
 
 impl World {
+    /// Merges labels into an object.
+    fn patch(&mut self, resource: &str, key: &str, patch: &Value) -> Response<Body> {
+        let Some(stored) = self.objects.get(resource).and_then(|objects| objects.get(key)) else {
+            return refused(404, &[], "NotFound", &format!("{resource} {key} not found"));
+        };
+        let mut object: Value = serde_json::from_str(stored).expect("what was stored is JSON");
+        for (label, value) in patch["metadata"]["labels"].as_object().into_iter().flatten() {
+            match value {
+                Value::Null => {
+                    drop(object["metadata"]["labels"].as_object_mut().and_then(|labels| labels.remove(label)))
+                }
+                value => object["metadata"]["labels"][label] = value.clone(),
+            }
+        }
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let text: Stored = object.to_string().into();
+        self.objects.entry(resource.to_owned()).or_default().insert(key.to_owned(), Arc::clone(&text));
+        self.log(resource, "MODIFIED", &text);
+        whole(200, &[], &object)
+    }
+
     fn log(&mut self, resource: &str, kind: &str, text: &str) {
         let line = format!("{{\"type\":\"{kind}\",\"object\":{text}}}\n").into();
         self.log.push_back(Change { version: self.version, resource: resource.to_owned(), line });
@@ -277,6 +299,15 @@ async fn answer(
     hears: watch::Receiver<u64>,
 ) -> Result<Response<Body>, std::io::Error> {
     let query: HashMap<String, String> = query(request.uri().query().unwrap_or_default());
+    let is_patch = request.method() == hyper::Method::PATCH;
+    let (parts, body) = request.into_parts();
+    let patch: Value = match is_patch {
+        true => {
+            serde_json::from_slice(&body.collect().await.map_err(std::io::Error::other)?.to_bytes()).unwrap_or_default()
+        }
+        false => Value::Null,
+    };
+    let request = Request::from_parts(parts, ());
     let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut held = lock(&world);
     if held.down {
@@ -306,6 +337,9 @@ async fn answer(
     let served = |plural: &str, kind: &&Kind| kind.0 == group && kind.1 == version && kind.3 == plural;
     match rest {
         [] => Ok(whole(200, &[], &resources(&held, group, version))),
+        ["namespaces", namespace, plural, name] if is_patch => {
+            Ok(held.patch(&resource(group, plural), &format!("{namespace}/{name}"), &patch))
+        }
         [plural] => {
             let Some(kind) = held.kinds.iter().find(|kind| served(plural, kind)).copied() else {
                 return Ok(refused(404, &[], "NotFound", "the server could not find the requested resource"));

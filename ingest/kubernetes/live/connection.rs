@@ -7,6 +7,7 @@ use std::sync::{Once, PoisonError, RwLock};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -128,14 +129,23 @@ impl Connection {
 
     /// Asks once; a refused credential is read again and tried once more.
     pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(path, None).await
+    }
+
+    async fn send(&self, path: &str, merge: Option<&serde_json::Value>) -> Result<Answer, Failure> {
         let (seen, client) = self.current();
-        match ask(&client, path).await {
+        match ask(&client, path, merge).await {
             Err(failure) if failure.status == Some(401) => {
                 self.renew(seen).await?;
-                ask(&self.current().1, path).await
+                ask(&self.current().1, path, merge).await
             }
             answered => answered,
         }
+    }
+
+    /// Changes an object once; a refused credential is read again and tried once more.
+    pub async fn patch(&self, path: &str, merge: &serde_json::Value) -> Result<(), Failure> {
+        self.send(path, Some(merge)).await.map(|_| ())
     }
 
     /// Asks for a document; what passes is waited for.
@@ -177,8 +187,13 @@ impl Home {
     }
 }
 
-async fn ask(client: &Client, path: &str) -> Result<Answer, Failure> {
-    let request = kube::core::Request::new("/").list(&kube::api::ListParams::default());
+/// Reads what is at a path, or merges a change into it.
+async fn ask(client: &Client, path: &str, merge: Option<&serde_json::Value>) -> Result<Answer, Failure> {
+    let of = kube::core::Request::new("/");
+    let request = match merge {
+        None => of.list(&ListParams::default()),
+        Some(change) => of.patch("object", &PatchParams::default(), &Patch::Merge(change)),
+    };
     let mut request = request.map_err(|e| Failure::broken(format!("{path}: {e}")))?.map(Body::from);
     point(request.uri_mut(), path)?;
     let sent = tokio::time::timeout(HEAD_TIME_MAX, client.send(request)).await;

@@ -184,5 +184,9 @@ pub fn fields() -> String {
     for action in jobs::actions::ACTIONS {
         let _ = writeln!(out, "  {}\n      {} ({})", action.signature(), action.doc, action.effect.name());
     }
+    out.push_str("\nSettings of actions, `--actions FILE`; secrets stand elsewhere:\n");
+    for line in jobs::actions::SETTINGS_EXAMPLE.lines() {
+        let _ = writeln!(out, "  {line}");
+    }
     out
 }

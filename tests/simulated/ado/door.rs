@@ -1,6 +1,7 @@
 //! The organization's hosts on one port: every list in pages, the budget kept, and the faults that are asked for.
 
 mod draft;
+mod ticket;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -335,6 +336,11 @@ impl Inner {
                 Told::One(json!({}))
             }
             ["_apis", "audit", "auditlog"] => self.audit(asked),
+            ["_apis", "wit", "wiql"] if ticket::is_by_tag(asked) => self.tagged(asked),
+            ["_apis", "wit", "workitems", id] => self.ticket(id, asked),
+            [project, "_apis", "wit", "workitems", kind] if asked.method == "POST" => {
+                self.new_ticket(project, kind, asked)
+            }
             ["_apis", "wit", "wiql"] => self.wiql(asked),
             ["_apis", "wit", "workitemsbatch"] => self.batch(asked),
             ["_apis", "wit", "recyclebin"] => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::world::{Item, Pull};
+use super::super::world::Pull;
 use super::{Asked, Door, Inner, Told};
 
 /// Numbers of what is written, apart from those of the world's own life.
@@ -18,6 +18,15 @@ pub struct Drafts {
     /// So many writes are done, and their answers lost.
     lost: u32,
     next: i64,
+}
+
+impl Drafts {
+    /// Whether the answer to what was written just now is lost.
+    pub(super) fn loses(&mut self) -> bool {
+        let loses = self.lost > 0;
+        self.lost = self.lost.saturating_sub(1);
+        loses
+    }
 }
 
 impl Door {
@@ -53,23 +62,10 @@ impl Door {
     }
 }
 
-/// The text in quotes behind a word of a query.
-fn quoted<'a>(query: &'a str, word: &str) -> &'a str {
-    query.split(word).nth(1).and_then(|rest| rest.split('\'').nth(1)).unwrap_or_default()
-}
-
 impl Inner {
     /// Answers what flows ask for; `None` for everything else.
     pub(super) fn draft(&mut self, at: &[&str], asked: &Asked) -> Option<Told> {
         let told = match (asked.method.as_str(), at) {
-            ("POST", ["_apis", "wit", "wiql"]) if asked.body["query"].as_str()?.contains("CONTAINS") => {
-                self.marked(asked)
-            }
-            ("GET", ["_apis", "wit", "workitems", id]) => {
-                let item = self.world.items.get(&id.parse().ok()?);
-                item.map_or(Told::Status(404), |item| Told::One(item.revisions.last().unwrap().clone()))
-            }
-            ("POST", [project, "_apis", "wit", "workitems", kind]) => self.make_ticket(project, kind, asked),
             ("POST", [_, "_apis", "wit", "workItems", id, "comments"]) => {
                 let id: i64 = id.parse().ok()?;
                 let number = self.next();
@@ -95,9 +91,7 @@ impl Inner {
             }
             _ => return None,
         };
-        let writes = asked.method != "GET" && at.last() != Some(&"wiql");
-        if writes && self.drafts.lost > 0 {
-            self.drafts.lost -= 1;
+        if asked.method != "GET" && self.drafts.loses() {
             return Some(Told::Status(502));
         }
         Some(told)
@@ -114,34 +108,6 @@ impl Inner {
             is(of, project) && is(r, named)
         };
         self.world.repositories.iter().find(fits).cloned()
-    }
-
-    fn marked(&self, asked: &Asked) -> Told {
-        let query = asked.body["query"].as_str().unwrap_or_default();
-        let (mark, project) = (quoted(query, "[System.Tags]"), quoted(query, "[System.TeamProject]"));
-        let fits = |item: &&Item| {
-            let fields = &item.revisions.last().unwrap()["fields"];
-            fields["System.TeamProject"] == project
-                && fields["System.Tags"].as_str().is_some_and(|tags| tags.split("; ").any(|tag| tag == mark))
-        };
-        let found = self.world.items.iter().filter(|(_, item)| fits(item)).map(|(id, _)| json!({"id": id}));
-        Told::One(json!({"workItems": found.collect::<Vec<_>>()}))
-    }
-
-    fn make_ticket(&mut self, project: &str, kind: &str, asked: &Asked) -> Told {
-        if !self.world.projects.iter().any(|known| known["name"] == project) {
-            return Told::Status(404);
-        }
-        let mut fields = json!({"System.TeamProject": project, "System.WorkItemType": kind.trim_start_matches('$'), "System.State": "To Do"});
-        for operation in asked.body.as_array().into_iter().flatten() {
-            let path = operation["path"].as_str().unwrap_or_default().trim_start_matches("/fields/").to_owned();
-            fields[path] = operation["value"].clone();
-        }
-        let id = self.next();
-        let made = json!({"id": id, "rev": 1, "fields": fields});
-        let item = Item { revisions: vec![made.clone()], comments: vec![], in_bin: false, destroyed: false };
-        self.world.items.insert(id, item);
-        Told::One(made)
     }
 
     fn make_pull(&mut self, project: &str, repository: &str, asked: &Asked) -> Told {
