@@ -56,7 +56,8 @@ pub fn run(suite: &Path) -> Option<Tally> {
     let mut means = Vec::new();
     for folder in &folders {
         let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let Some(report) = measured(folder, None, &name, &mut tally) else { continue };
+        // Named, since tests run without a model unless they ask for one.
+        let Some(report) = measured(folder, pulled[0].then_some(MODELS[0]), &name, &mut tally) else { continue };
         for goal in GOALS.iter().filter(|goal| goal.collection == name && (pulled[0] || goal.leg == "text")) {
             let report = match goal.model {
                 None => Some(report.clone()),
