@@ -1,6 +1,8 @@
 //! `label`: a tag on a work item of Azure DevOps, put there or, when the row is gone, taken off.
 
-use super::ticket::{change, read, refusal, tracker};
+use ingest::ado::client::item::{change, read};
+
+use super::ticket::{refusal, tracker};
 use super::world::{World, said, with};
 use crate::queue::{Claimed, Ended};
 

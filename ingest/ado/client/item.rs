@@ -1,5 +1,6 @@
 //! Work items that are made and commented at most once: what is ours bears a mark, and is looked for before it is made.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Ask, Client, Host, Refused, segment};
@@ -20,7 +21,7 @@ pub struct Wanted<'a> {
     pub kind: &'a str,
     /// Its title.
     pub title: &'a str,
-    /// Its description.
+    /// Its description, as text.
     pub text: &'a str,
     /// A tag that only this one bears.
     pub mark: &'a str,
@@ -48,16 +49,44 @@ pub async fn keep(client: &Client, wanted: &Wanted<'_>) -> Result<i64, Refused> 
     if let Some(id) = find(client, wanted.project, wanted.mark).await? {
         return Ok(id);
     }
-    let title: String = wanted.title.chars().take(TITLE_CHARS_MAX).collect();
-    let fields = [("System.Title", title.as_str()), ("System.Description", wanted.text), ("System.Tags", wanted.mark)];
-    let add = |(name, value): &(&str, &str)| json!({ "op": "add", "path": format!("/fields/{name}"), "value": value });
-    let at = format!("{}/_apis/wit/workitems/${}", segment(wanted.project), segment(wanted.kind));
-    let ask = Ask::post(Host::Core, at, Value::Array(fields.iter().map(add).collect())).once();
+    let (title, text) = (title(wanted.title), html(wanted.text));
+    let fields = [("System.Title", title.as_str()), ("System.Description", &text), ("System.Tags", wanted.mark)];
+    make(client, wanted.project, wanted.kind, &fields).await
+}
+
+/// Makes one of these fields; its number. Were the answer lost, a second one would be a second work item: it is sent once, and
+/// the next attempt looks first.
+pub async fn make(client: &Client, project: &str, kind: &str, fields: &[(&str, &str)]) -> Result<i64, Refused> {
+    let at = format!("{}/_apis/wit/workitems/${}", segment(project), segment(kind));
+    let ask = Ask::post(Host::Core, at, Value::Array(added(fields).collect())).once();
     let made = client.ask(&Ask { content_type: PATCH, ..ask }).await?;
     made.body["id"].as_i64().ok_or_else(|| Refused::Broken {
         doing: "write a work item".to_owned(),
         words: "the answer names no id".to_owned(),
     })
+}
+
+/// Changes fields of a work item, if nobody changed it since it was read.
+pub async fn change(client: &Client, item: &Value, fields: &[(&str, &str)]) -> Result<(), Refused> {
+    let test = json!({ "op": "test", "path": "/rev", "value": item["rev"] });
+    let operations = std::iter::once(test).chain(added(fields)).collect();
+    let ask = Ask::post(Host::Core, format!("_apis/wit/workitems/{}", item["id"]), Value::Array(operations));
+    client.ask(&Ask { method: Method::PATCH, content_type: PATCH, ..ask }).await.map(|_| ())
+}
+
+fn added<'a>(fields: &'a [(&str, &str)]) -> impl Iterator<Item = Value> + 'a {
+    fields.iter().map(|(name, value)| json!({ "op": "add", "path": format!("/fields/{name}"), "value": value }))
+}
+
+/// A title as long as the source takes it.
+pub fn title(text: &str) -> String {
+    text.chars().take(TITLE_CHARS_MAX).collect()
+}
+
+/// A description is HTML; what others say is text in it.
+pub fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('\n', "<br>")
 }
 
 /// Sees to it that a work item has a comment that bears the mark.
@@ -71,4 +100,12 @@ pub async fn comment(client: &Client, project: &str, id: i64, text: &str, mark: 
     }
     let body = json!({ "text": format!("{text}\n\n({mark})") });
     client.ask(&Ask::post(Host::Core, at, body).api(COMMENTS_API).once()).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_others_say_is_no_markup() {
+        assert_eq!(super::html("<img src=x>\n&"), "&lt;img src=x&gt;<br>&amp;");
+    }
 }
