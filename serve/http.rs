@@ -100,3 +100,4 @@ async fn not_so(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
 
 #[cfg(test)]
 mod tests;
+mod wisher;

@@ -12,19 +12,21 @@ const fn parameter(name: &'static str, kind: Kind, doc: &'static str) -> Paramet
     Parameter { name, kind, optional: false, doc }
 }
 
+// What both need to know to ask people, and the step that asks them.
+const ASK: Parameter = parameter("ask", Kind::Text, "What people are asked.");
+const VOTERS: Parameter = parameter("voters", Kind::Text, "The group whose members vote.");
+const QUORUM: Parameter = parameter("quorum", Kind::Number, "How many of them must agree.");
+const DEADLINE: Parameter = parameter("deadline_us", Kind::Number, "Microseconds after which no answer is a no.");
+const APPROVE: Step =
+    Step { name: "approve", doc: "People agree.", act: Act::Approval { input: ask }, retry: RETRY, undo: None };
+
 /// An action that people must agree to first.
 pub static APPROVED_ACTION: Flow = Flow {
     name: "approved_action",
     doc: "Asks people, and does an action if they agree.",
-    parameters: &[
-        parameter("action", Kind::Text, "The action."),
-        parameter("ask", Kind::Text, "What people are asked."),
-        parameter("voters", Kind::Text, "The group whose members vote."),
-        parameter("quorum", Kind::Number, "How many of them must agree."),
-        parameter("deadline_us", Kind::Number, "Microseconds after which no answer is a no."),
-    ],
+    parameters: &[parameter("action", Kind::Text, "The action."), ASK, VOTERS, QUORUM, DEADLINE],
     steps: &[
-        Step { name: "approve", doc: "People agree.", act: Act::Approval { input: ask }, retry: RETRY, undo: None },
+        APPROVE,
         Step { name: "act", doc: "The action is done.", act: Act::Action { input: action }, retry: RETRY, undo: None },
     ],
 };
@@ -33,15 +35,9 @@ pub static APPROVED_ACTION: Flow = Flow {
 pub static APPROVED_FLOW: Flow = Flow {
     name: "approved_flow",
     doc: "Asks people, and runs another flow if they agree.",
-    parameters: &[
-        parameter("flow", Kind::Text, "The flow."),
-        parameter("ask", Kind::Text, "What people are asked."),
-        parameter("voters", Kind::Text, "The group whose members vote."),
-        parameter("quorum", Kind::Number, "How many of them must agree."),
-        parameter("deadline_us", Kind::Number, "Microseconds after which no answer is a no."),
-    ],
+    parameters: &[parameter("flow", Kind::Text, "The flow."), ASK, VOTERS, QUORUM, DEADLINE],
     steps: &[
-        Step { name: "approve", doc: "People agree.", act: Act::Approval { input: ask }, retry: RETRY, undo: None },
+        APPROVE,
         Step {
             name: "run",
             doc: "The flow runs to its end.",

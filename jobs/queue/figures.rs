@@ -138,16 +138,21 @@ impl Queue {
         Ok(loads)
     }
 
-    /// `Overloaded`, with a time to come back, where jobs are done so late that whoever brings more must wait. What is
-    /// paused or limited is late by somebody's wish, and does not count.
-    pub async fn take_more(&self, now_us: i64) -> Result<()> {
+    /// For how long the oldest job that is ready waits for its turn. What is paused or limited is late by somebody's wish, and
+    /// does not count.
+    pub async fn oldest_age(&self, now_us: i64) -> Result<Duration> {
         let rows = self.state.fetch(super::limit::OLDEST, &[Value::Time(now_us)]).await?;
         let oldest: Option<i64> = rows.first().map_or(Ok(None), |row| row.get("oldest"))?;
-        let age = oldest.map_or(0, |at| now_us - at);
-        if age <= i64::try_from(AGE_MAX.as_micros()).unwrap_or(i64::MAX) {
+        Ok(Duration::from_micros(oldest.map_or(0, |at| u64::try_from(now_us - at).unwrap_or(0))))
+    }
+
+    /// `Overloaded`, with a time to come back, where jobs are done so late that whoever brings more must wait.
+    pub async fn take_more(&self, now_us: i64) -> Result<()> {
+        let age = self.oldest_age(now_us).await?;
+        if age <= AGE_MAX {
             return Ok(());
         }
-        let text = format!("the oldest job waits for {} s already: come back later", age / 1_000_000);
+        let text = format!("the oldest job waits for {} s already: come back later", age.as_secs());
         Err(Error::new(Kind::Overloaded { retry_after: COME_BACK }, text))
     }
 

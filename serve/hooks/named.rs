@@ -53,8 +53,8 @@ async fn take(State(named): State<Arc<Named>>, Path(name): Path<String>, headers
 impl Named {
     async fn taken(&self, senders: &Senders, sender: &Sender, headers: &HeaderMap, body: Body) -> Result<Response> {
         let now_us = self.house.store.clock().now_us();
-        let state = self.house.store.state();
-        if let Some(after) = self.pressure.come_back(state, senders.oldest_ready_max, now_us).await? {
+        let runner = self.house.runner();
+        if let Some(after) = self.pressure.come_back(runner.queue(), senders.oldest_ready_max, now_us).await? {
             let kind = Kind::Overloaded { retry_after: after };
             return Err(Error::new(kind, "jobs wait longer for their turn than they should; send it again later"));
         }
@@ -81,7 +81,7 @@ impl Named {
         let receipt = self.house.store.append(hook::frame(sender, &delivery, &body, now_us)?).await?;
         let (repeated, accepted) = (u64::from(receipt.repeated), u64::from(!receipt.repeated));
         self.count(&Summary { accepted, repeated, ..Summary::default() });
-        if let Some(runner) = self.house.runner.get().filter(|_| !receipt.repeated) {
+        if !receipt.repeated {
             runner.wake();
         }
         let taken = json!({ "delivery_id": delivery.id, "event": delivery.event, "repeated": receipt.repeated });

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::{Extension, Json};
-use ledger::principal::{Caller, Principal};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,32 +35,29 @@ pub struct Vote {
 /// `GET /approvals`.
 pub async fn list(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Problem> {
     let wish = WorkWish::Approvals { all: wanted.all };
-    Ok(Json(house.work(&wish, &Wisher::of(&caller, &principal)).await?))
+    Ok(Json(house.work(&wish, &wisher).await?))
 }
 
 /// `GET /approvals/{id}`.
 pub async fn one(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(house.work(&WorkWish::Approval { id }, &Wisher::of(&caller, &principal)).await?))
+    Ok(Json(house.work(&WorkWish::Approval { id }, &wisher).await?))
 }
 
 /// `POST /approvals/{id}/votes`.
 pub async fn vote(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Path(id): Path<String>,
     Json(vote): Json<Vote>,
 ) -> Result<Json<Value>, Problem> {
     let wish = WorkWish::Vote { id, yes: vote.approve, why: vote.why, key: None };
-    Ok(Json(house.work(&wish, &Wisher::of(&caller, &principal)).await?))
+    Ok(Json(house.work(&wish, &wisher).await?))
 }

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::{Extension, Json};
 use engine::{Error, Kind};
 use jobs::flow::Start;
-use ledger::principal::{Caller, Principal};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -58,23 +57,20 @@ fn come_back(error: Error) -> Problem {
 /// `GET /flows`.
 pub async fn list(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Problem> {
     let wish = WorkWish::List { ended: wanted.all };
-    Ok(Json(house.work(&wish, &Wisher::of(&caller, &principal)).await?))
+    Ok(Json(house.work(&wish, &wisher).await?))
 }
 
 /// `POST /flows`; the `Idempotency-Key` names the flow where the body does not.
 pub async fn start(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     headers: HeaderMap,
     Json(start): Json<Start>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let wisher = Wisher::of(&caller, &principal);
     operates(&wisher, "the start of a flow")?;
     let now = house.store.clock().now_us();
     house.runner().queue().take_more(now).await.map_err(come_back)?;
@@ -85,22 +81,19 @@ pub async fn start(
 /// `GET /flows/{id}`.
 pub async fn one(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Path(flow): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(house.work(&WorkWish::Show { flow }, &Wisher::of(&caller, &principal)).await?))
+    Ok(Json(house.work(&WorkWish::Show { flow }, &wisher).await?))
 }
 
 /// `POST /flows/{id}/cancel`.
 pub async fn cancel(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Path(flow): Path<String>,
     Json(cancel): Json<Cancel>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let wisher = Wisher::of(&caller, &principal);
     operates(&wisher, "the end of a flow")?;
     let wish = WorkWish::Cancel { flow, why: cancel.why };
     Ok((StatusCode::ACCEPTED, Json(house.work(&wish, &wisher).await?)))
@@ -109,12 +102,11 @@ pub async fn cancel(
 /// `POST /flows/{id}/signals/{name}`; the body is what the signal says, the `Idempotency-Key` tells one that is sent twice.
 pub async fn signal(
     State(house): State<Arc<House>>,
-    Extension(caller): Extension<Caller>,
-    Extension(principal): Extension<Principal>,
+    wisher: Wisher,
     Path((flow, signal)): Path<(String, String)>,
     headers: HeaderMap,
     Json(payload): Json<Value>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let wish = WorkWish::Signal { flow, signal, payload, id: key(&headers) };
-    Ok((StatusCode::ACCEPTED, Json(house.work(&wish, &Wisher::of(&caller, &principal)).await?)))
+    Ok((StatusCode::ACCEPTED, Json(house.work(&wish, &wisher).await?)))
 }
