@@ -7,7 +7,7 @@ mod bert;
 mod blas;
 mod scan;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cudarc::cublaslt::result::CublasError;
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
@@ -36,11 +36,17 @@ pub struct Gpu {
     processors: u32,
 }
 
-/// Whether there is a card, and what it is worked with.
-pub fn present() -> bool {
-    // SAFETY: both only try to open a library.
-    let libraries = unsafe { sys::is_culib_present() && cudarc::cublaslt::sys::is_culib_present() };
-    libraries && CudaContext::device_count().is_ok_and(|count| count > 0)
+/// The first card, opened once for all that would use one; `None` where there is none, or where it failed, which is said.
+pub fn first() -> Option<&'static Arc<Gpu>> {
+    static FIRST: LazyLock<Option<Arc<Gpu>>> = LazyLock::new(|| {
+        // SAFETY: both only try to open a library.
+        let libraries = unsafe { sys::is_culib_present() && cudarc::cublaslt::sys::is_culib_present() };
+        if !libraries || CudaContext::device_count().unwrap_or(0) == 0 {
+            return None;
+        }
+        Gpu::open(0).inspect_err(|e| tracing::warn!(error = %e, "the processor works in place of the GPU")).ok()
+    });
+    FIRST.as_ref()
 }
 
 impl Gpu {

@@ -155,9 +155,8 @@ impl Body {
             #[cfg(feature = "cuda")]
             Device::Best => {
                 let asked = options.precision == Precision::Single && options.isa.is_none();
-                if asked && GpuBert::takes(&config) && cuda::present() {
-                    let opened = Gpu::open(0).and_then(|gpu| GpuBert::read(gpu, config.clone(), tensors));
-                    match opened {
+                if let Some(gpu) = cuda::first().filter(|_| asked && GpuBert::takes(&config)) {
+                    match GpuBert::read(gpu.clone(), config.clone(), tensors) {
                         Ok(bert) => return Ok(Body::Gpu(bert)),
                         Err(e) => tracing::warn!(error = %e, "the model computes on the processor: the GPU failed"),
                     }

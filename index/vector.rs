@@ -203,6 +203,8 @@ impl VectorIndex {
         if let Some(row) = self.rows.take(id) {
             self.dead[row as usize] = true;
             self.dead_count += 1;
+            #[cfg(feature = "cuda")]
+            self.card.forget(row);
         }
     }
 
@@ -219,7 +221,7 @@ impl VectorIndex {
             self.compact();
         }
         #[cfg(feature = "cuda")]
-        self.card.follow(&self.halves, self.width);
+        self.card.follow(&self.halves, &self.dead, self.width);
         if self.ids.len() <= self.settings.exact_rows_max {
             return false;
         }
@@ -370,23 +372,15 @@ impl VectorIndex {
         let there = self.card.rows();
         let takes =
             |row: u32| !self.dead[row as usize] && allowed.is_none_or(|set| set.contains(self.ids[row as usize]));
-        let bits = (allowed.is_some() || self.dead_count > 0).then(|| {
+        let chosen = allowed.map(|allowed| {
             let mut bits = vec![0u32; there.div_ceil(32)];
-            let mut set = |row: u32| bits[row as usize / 32] |= 1 << (row % 32);
-            match allowed {
-                Some(allowed) => {
-                    allowed
-                        .iter()
-                        .filter_map(|id| self.rows.get(id))
-                        .filter(|row| (*row as usize) < there)
-                        .for_each(set);
-                }
-                None => (0..there as u32).filter(|row| !self.dead[*row as usize]).for_each(&mut set),
-            }
+            let rows = allowed.iter().filter_map(|id| self.rows.get(id)).filter(|row| (*row as usize) < there);
+            rows.for_each(|row| bits[row as usize / 32] |= 1 << (row % 32));
             bits
         });
+        let bits = chosen.as_deref().or_else(|| (self.dead_count > 0).then(|| self.card.alive()));
         let query = unit(query);
-        let found = self.card.search(&query, k * CANDIDATES_TIMES + CANDIDATES_MORE, bits.as_deref())?;
+        let found = self.card.search(&query, k * CANDIDATES_TIMES + CANDIDATES_MORE, bits)?;
         let fresh = (there as u32..self.ids.len() as u32).filter(|row| takes(*row));
         Some(self.weigh(&query, found.into_iter().chain(fresh), k))
     }

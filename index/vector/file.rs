@@ -151,6 +151,6 @@ fn parse(bytes: &[u8], settings: VectorSettings) -> Option<VectorIndex> {
         (ids, halves, dead, graph, walk_width.max(1));
     index.tuned_rows = index.graph.len();
     #[cfg(feature = "cuda")]
-    index.card.follow(&index.halves, width);
+    index.card.follow(&index.halves, &index.dead, width);
     Some(index)
 }
