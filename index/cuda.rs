@@ -50,8 +50,8 @@ pub fn first() -> Option<&'static Arc<Gpu>> {
 }
 
 impl Gpu {
-    /// Opens a card by its number. `NotFound` says which part is missing.
-    pub fn open(ordinal: usize) -> Result<Arc<Gpu>> {
+    /// Whether a card of this number can be asked for. `NotFound` says which part is missing.
+    pub fn look(ordinal: usize) -> Result<()> {
         let missing = |what: &str| Err(Error::new(Kind::NotFound, format!("no GPU can be used: {what}")));
         // SAFETY: only tries to open a library.
         if !unsafe { sys::is_culib_present() } {
@@ -65,6 +65,12 @@ impl Gpu {
         if usize::try_from(count).unwrap_or(0) <= ordinal {
             return missing(&format!("there are {count}, and number {ordinal} was asked for (the first is 0)"));
         }
+        Ok(())
+    }
+
+    /// Opens a card by its number, if [`Gpu::look`] finds it.
+    pub fn open(ordinal: usize) -> Result<Arc<Gpu>> {
+        Gpu::look(ordinal)?;
         let context = CudaContext::new(ordinal).map_err(failed("open the GPU"))?;
         // SAFETY: memory is only used on the stream that it was made on; what streams share is written before they begin.
         unsafe { context.disable_event_tracking() };

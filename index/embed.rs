@@ -94,6 +94,25 @@ pub enum Device {
     Gpu(usize),
 }
 
+impl Device {
+    /// Whether a model can be run there so exactly; asked before anything is read.
+    fn check(self, precision: Precision) -> Result<()> {
+        match self {
+            Device::Gpu(_) if precision == Precision::Bytes => {
+                Err(Error::invalid("a GPU computes in f32's place, not on bytes: leave int8 out, or the GPU"))
+            }
+            #[cfg(feature = "cuda")]
+            Device::Gpu(ordinal) => Gpu::look(ordinal),
+            #[cfg(not(feature = "cuda"))]
+            Device::Gpu(_) => {
+                let text = "this program was built without GPUs: `make cuda` builds one with them";
+                Err(Error::new(engine::Kind::NotFound, text))
+            }
+            Device::Best | Device::Processor => Ok(()),
+        }
+    }
+}
+
 /// How a model is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -142,16 +161,8 @@ impl Body {
     fn read(config: Config, tensors: &Tensors, options: Options) -> Result<Body> {
         match options.device {
             Device::Processor => (),
-            Device::Gpu(_) if options.precision == Precision::Bytes => {
-                return Err(Error::invalid("a GPU computes in f32's place, not on bytes: leave int8 out, or the GPU"));
-            }
             #[cfg(feature = "cuda")]
             Device::Gpu(ordinal) => return GpuBert::read(Gpu::open(ordinal)?, config, tensors).map(Body::Gpu),
-            #[cfg(not(feature = "cuda"))]
-            Device::Gpu(_) => {
-                let text = "this program was built without GPUs: `make cuda` builds one with them";
-                return Err(Error::new(engine::Kind::NotFound, text));
-            }
             #[cfg(feature = "cuda")]
             Device::Best => {
                 let asked = options.precision == Precision::Single && options.isa.is_none();
@@ -163,7 +174,7 @@ impl Body {
                 }
             }
             #[cfg(not(feature = "cuda"))]
-            Device::Best => (),
+            Device::Gpu(_) | Device::Best => (),
         }
         let isa = options.isa.unwrap_or_else(Isa::best);
         Bert::read(config, tensors, options.precision, isa).map(Body::Processor)
@@ -182,6 +193,7 @@ impl LocalEmbedder {
     /// Loads a folder as Hugging Face's libraries write it. Files that a pulled model's manifest names are held against their
     /// hashes, tensors against the shapes that the configuration asks for, the tokenizer against the table of tokens.
     pub fn load(folder: &Path, options: Options) -> Result<LocalEmbedder> {
+        options.device.check(options.precision)?;
         let weights = folder.join(WEIGHTS);
         let hash = manifest::verify(folder, &weights)?;
         let config = Config::read(folder)?;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use engine::{Embedder, Error, Purpose, Result};
@@ -28,16 +29,26 @@ struct Inner {
     name: String,
     config: Config,
     loaded: Mutex<Option<LocalEmbedder>>,
+    /// The last try to load it failed.
+    failed: AtomicBool,
 }
 
 impl LazyEmbedder {
     /// Reads what a folder says about its model.
     pub fn open(folder: &Path, options: Options) -> Result<LazyEmbedder> {
+        options.device.check(options.precision)?;
         let config = Config::read(folder)?;
         let pulled = Manifest::read(folder)?.and_then(|manifest| manifest.files.get(WEIGHTS).cloned());
         let hash = pulled.map_or_else(|| hash(&folder.join(WEIGHTS)), Ok)?;
         let name = model_name(&config.name, &hash, options.precision);
-        let inner = Inner { folder: folder.to_owned(), options, name, config, loaded: Mutex::default() };
+        let inner = Inner {
+            folder: folder.to_owned(),
+            options,
+            name,
+            config,
+            loaded: Mutex::default(),
+            failed: AtomicBool::new(false),
+        };
         Ok(LazyEmbedder { inner: Arc::new(inner) })
     }
 
@@ -47,7 +58,9 @@ impl LazyEmbedder {
         if let Some(model) = &*loaded {
             return Ok(model.clone());
         }
-        let model = LocalEmbedder::load(&self.inner.folder, self.inner.options)?;
+        let model = LocalEmbedder::load(&self.inner.folder, self.inner.options);
+        self.inner.failed.store(model.is_err(), Ordering::Relaxed);
+        let model = model?;
         *loaded = Some(model.clone());
         Ok(model)
     }
@@ -69,9 +82,14 @@ impl Embedder for LazyEmbedder {
         self.inner.config.hidden
     }
 
-    /// Loads the model, since only its tokenizer knows; an estimate where that fails, and embedding will say why.
+    /// Loads the model, since only its tokenizer knows; an estimate where that failed, and embedding, which tries again, will
+    /// say why. Each of many texts would else read all weights in vain.
     fn tokens(&self, text: &str) -> usize {
-        self.load().map_or_else(|_| text.len().div_ceil(TOKEN_BYTES), |model| model.tokens(text))
+        let estimate = || text.len().div_ceil(TOKEN_BYTES);
+        if self.inner.failed.load(Ordering::Relaxed) {
+            return estimate();
+        }
+        self.load().map_or_else(|_| estimate(), |model| model.tokens(text))
     }
 
     fn tokens_max(&self) -> usize {

@@ -229,3 +229,23 @@ fn real_weights_agree_with_candle() {
         }
     }
 }
+
+/// A GPU that cannot be had is named before anything is read, and a model that cannot be loaded is tried once for all the
+/// texts whose tokens are counted.
+#[test]
+fn what_cannot_be_had_is_said_at_once() {
+    let model = Synthetic::new(21);
+    let wanted = |precision| Options { device: Device::Gpu(4_000), precision, ..Options::default() };
+    let refused = LazyEmbedder::open(model.folder(), wanted(Precision::Single)).unwrap_err();
+    assert_eq!(refused.kind(), Kind::NotFound, "{refused}");
+    let refused = LocalEmbedder::load(model.folder(), wanted(Precision::Bytes)).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Invalid, "{refused}");
+    let lazy = LazyEmbedder::open(model.folder(), Options::default()).unwrap();
+    let whole = fs::read(model.folder().join("model.safetensors")).unwrap();
+    model.write("model.safetensors", &whole[..whole.len() / 2]);
+    assert_eq!(lazy.tokens("w1 w2"), 2);
+    model.write("model.safetensors", &whole);
+    assert_eq!(lazy.tokens("four words of text"), 6, "an estimate, though it could be loaded by now");
+    assert!(lazy.load().is_ok());
+    assert_eq!(lazy.tokens("w1 w2 w3"), 3);
+}
