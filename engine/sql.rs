@@ -19,6 +19,7 @@ pub mod lateral;
 pub mod limit;
 mod name_codes;
 pub mod names;
+mod narrow;
 pub mod parse;
 pub mod path;
 pub mod period;

@@ -20,6 +20,7 @@ use datafusion::sql::parser::Statement;
 use parking_lot::RwLock;
 
 use super::information;
+use super::narrow::{Wanted, narrow};
 use super::provider::{FactProvider, StateProvider};
 use super::session::{Views, from_datafusion};
 use crate::error::{Error, Kind, Result};
@@ -102,25 +103,62 @@ impl ScopedSchema {
         std::iter::once((AS_OF.to_owned(), as_of)).chain(brought).collect()
     }
 
-    /// Plans the views that a statement names, and those that they name. `information_schema` names all of them.
-    pub async fn plan_views(&self, session: &SessionState, views: &Views, statement: &Statement) -> Result<()> {
-        for reference in session.resolve_table_references(statement).map_err(from_datafusion)? {
-            let whole = reference.schema() == Some(INFORMATION_SCHEMA);
-            for view in self.catalogue.views.iter().filter(|v| whole || v.name == reference.table()) {
-                Box::pin(self.plan_view(session, views, view)).await?;
-            }
+    /// Plans the views that a statement names, and those that they name, each with the columns that may be named somewhere.
+    /// `information_schema` names all of them. Answers whether a view lacks columns.
+    pub async fn plan_views(&self, session: &SessionState, views: &Views, statement: &Statement) -> Result<bool> {
+        let mut named: Vec<(&View, Statement, Wanted)> = Vec::new();
+        let asked = Wanted::of(statement);
+        let whole = self.gather(session, views, statement, &mut named)?;
+        let mut narrowed = false;
+        // Whoever names a view stands before it, so those that are named are planned first.
+        for at in (0..named.len()).rev() {
+            let others = named.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, (.., wanted))| wanted);
+            let wanted = if whole { Wanted::EVERYTHING } else { others.fold(asked.clone(), Wanted::or) };
+            let (view, statement, _) = &named[at];
+            let cut = narrow(statement.clone(), &wanted);
+            narrowed |= cut != *statement;
+            self.plan_view(session, view, cut).await?;
+        }
+        Ok(narrowed)
+    }
+
+    /// Plans them once more, with every column: whoever named one that is none is told those that there are.
+    pub async fn plan_views_whole(&self, session: &SessionState, views: &Views, statement: &Statement) -> Result<()> {
+        let mut named = Vec::new();
+        self.gather(session, views, statement, &mut named)?;
+        for (view, statement, _) in named.into_iter().rev() {
+            self.plan_view(session, view, statement).await?;
         }
         Ok(())
     }
 
-    async fn plan_view(&self, session: &SessionState, views: &Views, view: &View) -> Result<()> {
-        if self.views.read().contains_key(view.name) {
-            return Ok(());
+    /// The views that a statement needs, whoever names one before it; answers whether it asks for all that is known of views.
+    fn gather<'a>(
+        &'a self,
+        session: &SessionState,
+        views: &Views,
+        statement: &Statement,
+        named: &mut Vec<(&'a View, Statement, Wanted)>,
+    ) -> Result<bool> {
+        let mut all = false;
+        for reference in session.resolve_table_references(statement).map_err(from_datafusion)? {
+            let whole = reference.schema() == Some(INFORMATION_SCHEMA);
+            all |= whole;
+            for view in self.catalogue.views.iter().filter(|v| whole || v.name == reference.table()) {
+                let text = match named.iter().position(|(other, ..)| other.name == view.name) {
+                    // It moves behind whoever named it last, and what it names behind it.
+                    Some(at) => named.remove(at).1,
+                    None => views.statement(view).map_err(|e| broken(view, e))?,
+                };
+                named.push((view, text.clone(), Wanted::of(&text)));
+                self.gather(session, views, &text, named)?;
+            }
         }
-        let broken = |e: Error| Error::new(Kind::Internal, format!("view {}: {e}", view.name));
-        let statement = views.statement(view).map_err(broken)?;
-        self.plan_views(session, views, &statement).await?;
-        let plan = session.statement_to_plan(statement).await.map_err(|e| broken(from_datafusion(e)))?;
+        Ok(all)
+    }
+
+    async fn plan_view(&self, session: &SessionState, view: &View, statement: Statement) -> Result<()> {
+        let plan = session.statement_to_plan(statement).await.map_err(|e| broken(view, from_datafusion(e)))?;
         let table = Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())));
         let name = self.catalogue.views.iter().find(|v| v.name == view.name).expect("it is one of them").name;
         self.views.write().insert(name, table);
@@ -211,6 +249,10 @@ impl TableFunctionImpl for AsOf {
             .filter(|_| self.schema.snapshots.contains_key(name.as_str()))
             .ok_or_else(unknown)
     }
+}
+
+fn broken(view: &View, error: Error) -> Error {
+    Error::new(Kind::Internal, format!("view {}: {error}", view.name))
 }
 
 fn bound_of(at: &Expr) -> Option<Bound> {

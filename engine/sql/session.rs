@@ -127,8 +127,17 @@ impl Asking {
         for (name, function) in schema.clone().functions() {
             session.register_udtf(&name, function);
         }
-        schema.plan_views(&session, &self.views, &statement).await?;
-        let plan = session.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        let plan = match schema.plan_views(&session, &self.views, &statement).await? {
+            false => session.statement_to_plan(statement).await,
+            true => match session.statement_to_plan(statement.clone()).await {
+                Ok(plan) => Ok(plan),
+                Err(_) => {
+                    schema.plan_views_whole(&session, &self.views, &statement).await?;
+                    session.statement_to_plan(statement).await
+                }
+            },
+        };
+        let plan = plan.map_err(from_datafusion)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(from_datafusion)?;
         if schema.named_rows() < PARALLEL_ROWS_MIN {
