@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray, new_null_array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{HashMap, HashSet, Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use serde_json::value::RawValue;
 
@@ -15,6 +15,11 @@ use crate::sql::json_column::{Column, OrderedKeys};
 use crate::sql::json_places::{At, Keys, Paths};
 use crate::sql::path::{self, Step, is_container, kind_of};
 use crate::sql::types::is_text;
+
+/// So many rows are looked at to see whether documents repeat,
+const SAMPLE_ROWS: usize = 256;
+/// which they do if each is there so often on average.
+const SAMPLE_REPEATS: usize = 4;
 
 /// What a function makes of the values that its paths lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -299,6 +304,10 @@ impl ScalarUDFImpl for Json {
                 let values = self.column(dictionary.values(), keys)?;
                 take(&values, dictionary.keys(), None)?
             }
+            None if keys.iter().all(constant) => match repeated(&documents)? {
+                Some((values, places)) => take(&self.column(&values, keys)?, &places, None)?,
+                None => self.column(&documents, keys)?,
+            },
             _ => self.column(&documents, keys)?,
         };
         if all_constant {
@@ -383,6 +392,29 @@ impl Json {
     }
 }
 
+/// The different documents of a column and the place of each row's, if the first rows show that they repeat: tags and
+/// properties do, and finding a text again costs a fraction of looking into it.
+fn repeated(documents: &ArrayRef) -> Result<Option<(ArrayRef, Int32Array)>> {
+    if documents.len() < SAMPLE_ROWS {
+        return Ok(None);
+    }
+    let documents = cast(documents, &DataType::Utf8)?;
+    let documents = documents.as_string::<i32>();
+    let sample: HashSet<Option<&str>> = documents.iter().take(SAMPLE_ROWS).collect();
+    if sample.len() * SAMPLE_REPEATS > SAMPLE_ROWS {
+        return Ok(None);
+    }
+    let (mut found, mut values) = (HashMap::new(), Vec::new());
+    let place = |document| {
+        *found.entry(document).or_insert_with(|| {
+            values.push(document);
+            values.len() as i32 - 1
+        })
+    };
+    let places: Int32Array = documents.iter().map(place).map(Some).collect();
+    Ok(Some((Arc::new(StringArray::from(values)), places)))
+}
+
 /// The elements of the array that was found, or of all that a wildcard found.
 fn elements<'a>(first: &'a RawValue, steps: &[Step], found: &[&'a RawValue]) -> Option<Vec<&'a RawValue>> {
     if steps.contains(&Step::Every) { Some(found.to_vec()) } else { serde_json::from_str(first.get()).ok() }
@@ -392,5 +424,25 @@ fn unquote(text: &str) -> std::borrow::Cow<'_, str> {
     match text.trim_start().starts_with('"') {
         true => serde_json::from_str::<String>(text).map_or(text.into(), Into::into),
         false => text.into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_that_repeat_are_looked_into_once() {
+        let texts = |different: usize| -> ArrayRef {
+            let text = |row: usize| (row % 7 > 0).then(|| format!(r#"{{"n": "{}"}}"#, row % different));
+            Arc::new((0..SAMPLE_ROWS * 3).map(text).collect::<StringArray>())
+        };
+        let (values, places) = repeated(&texts(5)).unwrap().unwrap();
+        assert_eq!(values.len(), 6, "five documents and none");
+        let again = take(&values, &places, None).unwrap();
+        assert_eq!(&again, &texts(5));
+        assert!(repeated(&texts(SAMPLE_ROWS * 3)).unwrap().is_none());
+        assert!(repeated(&texts(5).slice(0, SAMPLE_ROWS - 1)).unwrap().is_none());
     }
 }

@@ -121,18 +121,22 @@ impl Codes {
             return exec_err!("only names have numbers, not {}", column.data_type());
         };
         let values = names.values().as_string::<i32>();
+        let nulls = names.logical_nulls();
         let mut known = vec![UNKNOWN; values.len()];
-        let mut register = self.register.0.lock();
-        let code = |key: Option<i32>| -> Result<Option<u32>> {
-            let Some(key) = key else { return Ok(None) };
-            let at = usize::try_from(key).expect("a dictionary's keys are places");
-            if known[at] == UNKNOWN && values.is_valid(at) {
-                known[at] = register.code_of(values.value(at))?;
-            }
-            Ok(Some(known[at]).filter(|code| *code != UNKNOWN))
-        };
-        let codes = names.keys().iter().map(code).collect::<Result<UInt32Array>>()?;
-        Ok(Arc::new(codes))
+        let mut codes = Vec::with_capacity(names.len());
+        for (row, key) in names.keys().values().iter().enumerate() {
+            let at = *key as usize;
+            codes.push(match known.get(at) {
+                Some(&code) if code != UNKNOWN => code,
+                // What stands in the place of a null may be anything.
+                Some(_) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
+                    known[at] = self.register.0.lock().code_of(values.value(at))?;
+                    known[at]
+                }
+                _ => 0,
+            });
+        }
+        Ok(Arc::new(UInt32Array::new(codes.into(), nulls)))
     }
 
     fn names(&self, column: &dyn Array) -> Result<ArrayRef> {
