@@ -68,7 +68,7 @@ pub fn run(context: &Context) -> Report {
     report.raw("geomeans", race.geomeans());
     report.note(
         "The rows are generated (`benches/peers/hits_rows.py`), not ClickBench's. Every engine is asked inside its own \
-         process, without a wire between. Texts: `benches/sql/clickbench.sql`.",
+         process, without a wire between. Ours has 2 GiB of memory, the peers what they like. Texts: `benches/sql/clickbench.sql`.",
     );
     ours.close();
     race.insist();

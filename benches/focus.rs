@@ -76,7 +76,7 @@ pub fn run(context: &Context) -> Report {
     report.note(
         "Rows are generated from the sample in `tests/fixtures/cost`. Ours loads with `stellwerk ingest cost`, from \
          the start of the process to its end; DuckDB's time is the statement and CHECKPOINT alone. Ours answers over \
-         HTTP in Arrow. Texts: `benches/sql/focus.sql`.",
+         HTTP in Arrow. Ours has 2 GiB of memory (`--memory`), the peers what they like. Texts: `benches/sql/focus.sql`.",
     );
     race.insist();
     report

@@ -41,7 +41,7 @@ pub fn run(context: &Context) -> Report {
     race.tables(&mut report, &title, &inside);
     report.note(
         "Ours is asked over HTTP with JSON answers, the peers inside a Python process that fetches Arrow; all are warm \
-         and use all cores. Texts: `benches/sql/questions.sql`.",
+         and use all cores. Ours has 2 GiB of memory (`--memory`), the peers what they like. Texts: `benches/sql/questions.sql`.",
     );
     race.insist();
     report

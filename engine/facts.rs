@@ -11,12 +11,13 @@ pub(crate) mod expire;
 pub mod floor;
 mod index;
 pub mod maintain;
+pub mod owners;
 pub mod rewrite;
 pub mod scan;
 pub mod tail;
 pub mod zones;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +28,7 @@ use lance::Dataset;
 use lance::dataset::{CommitBuilder, InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
 use parking_lot::Mutex;
 
+use crate::columns::TableColumns;
 use crate::error::{Error, Kind, Result};
 use crate::fault::{Point, reached};
 use crate::memory::Memory;
@@ -54,8 +56,10 @@ pub struct Snapshot {
     pub tail: Vec<Arc<tail::Chunk>>,
     /// Which of the flushed rows are current.
     pub base: Base,
-    /// What is known of the times in each fragment.
+    /// What is known of each fragment.
     pub zones: Arc<ZoneCache>,
+    /// What was read of fragments lately.
+    pub columns: TableColumns,
 }
 
 impl Snapshot {
@@ -93,6 +97,7 @@ struct Inner {
     tail: Tail,
     base: Base,
     zones: Arc<ZoneCache>,
+    columns: TableColumns,
     commits: u64,
     /// When maintenance last looked for rows to delete, µs.
     swept_us: i64,
@@ -140,6 +145,7 @@ impl Facts {
             tail: Tail::new(memory.account("the rows not yet flushed")),
             base,
             zones: Arc::default(),
+            columns: memory.columns().of_table(),
             commits: 0,
             swept_us: 0,
             failed: None,
@@ -197,6 +203,7 @@ impl Facts {
             tail: inner.tail.chunks(),
             base: inner.base.clone(),
             zones: inner.zones.clone(),
+            columns: inner.columns.clone(),
         }
     }
 
@@ -324,7 +331,9 @@ impl Inner {
     /// Puts a commit in place: its rows leave the tail in the same moment. `marked` is the version and the position in the
     /// log of a commit that carries one.
     fn adopt(&mut self, dataset: Arc<Dataset>, additions: Vec<Additions>, marked: Option<(u64, u64)>) {
-        self.zones.keep_only(dataset.fragments().iter().map(|fragment| fragment.id));
+        let live: HashSet<u64> = dataset.fragments().iter().map(|fragment| fragment.id).collect();
+        self.zones.keep_only(&live);
+        self.columns.keep_only(&live);
         self.dataset = dataset;
         additions.into_iter().for_each(|a| self.base.take_in(a));
         if let Some((version, flushed)) = marked {

@@ -7,6 +7,7 @@
 pub mod background;
 pub mod backup;
 pub mod clock;
+pub mod columns;
 pub mod erase;
 pub mod error;
 pub mod facts;

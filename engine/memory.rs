@@ -1,5 +1,5 @@
 //! The one budget of memory. What waits for the log, the tails, questions, compaction and index building take from one
-//! accounted pool; Lance's caches and read-ahead are cut from the same budget before it.
+//! accounted pool; Lance's caches and the columns that are kept decoded are cut from the same budget before it.
 //!
 //! A question that meets the limit spills to disk; a frame that meets it is told to come back; maintenance waits for
 //! its next round. What is already durable is taken in even then: it is counted, and flushed first.
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
 
+use crate::columns::Columns;
 use crate::error::{Error, Kind, Result};
 
 /// The least that a store works with.
@@ -18,6 +19,7 @@ pub const BYTES_MIN: usize = 64 << 20;
 pub struct Memory {
     bytes_max: usize,
     pool: Arc<dyn MemoryPool>,
+    columns: Columns,
 }
 
 impl Memory {
@@ -26,8 +28,13 @@ impl Memory {
         if bytes_max < BYTES_MIN {
             return Err(Error::invalid(format!("a store needs {BYTES_MIN} bytes of memory, not {bytes_max}")));
         }
-        let caches = index_cache_bytes(bytes_max) + metadata_cache_bytes(bytes_max);
-        Ok(Memory { bytes_max, pool: Arc::new(FairSpillPool::new(bytes_max - caches)) })
+        let columns = Columns::new(column_cache_bytes(bytes_max));
+        Ok(Memory { bytes_max, pool: Arc::new(FairSpillPool::new(bytes_max - caches_bytes(bytes_max))), columns })
+    }
+
+    /// Columns that were read lately, decoded.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     /// The pool, for questions: they spill when they meet their fair share of what the others leave.
@@ -67,6 +74,16 @@ pub const fn index_cache_bytes(bytes_max: usize) -> usize {
     bytes_max / 8
 }
 
+/// Room for columns that were read lately, decoded: an eighth of a budget of half a gigabyte, which is short of everything,
+/// and a quarter of what there is beyond it.
+pub const fn column_cache_bytes(bytes_max: usize) -> usize {
+    bytes_max / 8 + bytes_max.saturating_sub(512 << 20) / 8
+}
+
+const fn caches_bytes(bytes_max: usize) -> usize {
+    index_cache_bytes(bytes_max) + metadata_cache_bytes(bytes_max) + column_cache_bytes(bytes_max)
+}
+
 /// Cap of Lance's metadata cache.
 pub const fn metadata_cache_bytes(bytes_max: usize) -> usize {
     bytes_max / 16
@@ -80,7 +97,7 @@ mod tests {
     #[test]
     fn all_accounts_share_one_budget() {
         let memory = Memory::new(BYTES_MIN).unwrap();
-        let room = BYTES_MIN - index_cache_bytes(BYTES_MIN) - metadata_cache_bytes(BYTES_MIN);
+        let room = BYTES_MIN - caches_bytes(BYTES_MIN);
         let tail = memory.account("tail");
         tail.grow(room - 10);
         assert!(matches!(memory.take("compaction", 11).unwrap_err().kind(), Kind::Overloaded { .. }));

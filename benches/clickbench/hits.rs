@@ -18,7 +18,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Runtime;
 
 use crate::questions::asked::Rows;
-use crate::questions::engines::{Answered, Engine};
+use crate::questions::engines::{Answered, Engine, MEMORY_GIB};
 
 /// The columns that the generator writes too, each with its kind.
 pub const COLUMNS: &str = include_str!("columns.txt");
@@ -61,7 +61,8 @@ impl InProcess {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let catalogue = Catalogue { tables: vec![table()], ..Catalogue::default() };
         let ports = Ports { clock: Arc::new(WallClock), redactor: Arc::new(NoRedaction) };
-        let opened = runtime.block_on(Store::open(Settings::new(data), catalogue, ports));
+        let settings = Settings { memory_bytes_max: MEMORY_GIB << 30, ..Settings::new(data) };
+        let opened = runtime.block_on(Store::open(settings, catalogue, ports));
         InProcess { store: opened.expect("the store of hits opens"), runtime }
     }
 

@@ -32,6 +32,9 @@ pub trait Engine {
     }
 }
 
+/// What ours may hold while it answers: the peers take as much as they like, of this machine some ten times as much.
+pub const MEMORY_GIB: usize = 2;
+
 /// Our server on a data directory that outlives it.
 pub struct Ours {
     http: Http,
@@ -47,7 +50,7 @@ impl Ours {
     pub fn start(data: &Path, args: &[&str]) -> Result<Ours, String> {
         let address = free_address();
         let mut command = harness::command(&["serve", "--listen", &address.to_string(), "--data"]);
-        command.arg(data).args(args);
+        command.arg(data).arg("--memory").arg(format!("{MEMORY_GIB}GiB")).args(args);
         let log = data.with_extension("log");
         let process = Process::listening("stellwerk", &mut command, &log, address)?;
         let key = data.join("bootstrap.key");

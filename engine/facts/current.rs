@@ -379,6 +379,15 @@ impl Visible {
         names
     }
 
+    /// Whether who owns a row, and behind which mark it stands, decides alone: then with the marks, where there are sets.
+    pub fn by_owner(&self) -> Option<Option<&Marks>> {
+        match (&self.rule, self.bound) {
+            (Rule::Every, Bound::Now) => Some(None),
+            (Rule::Sets(marks), Bound::Now) => Some(Some(marks)),
+            _ => None,
+        }
+    }
+
     /// A predicate that every visible flushed row meets; Lance may prune by it.
     pub fn filter(&self) -> Option<Expr> {
         let plain = self.table.supersedes().then(|| col(OP).is_null());
@@ -398,6 +407,9 @@ impl Visible {
                 .collect(),
             Rule::Sets(marks) => self.behind_marks(&batch, marks)?,
         };
+        if keep.true_count() == batch.num_rows() {
+            return Ok(batch);
+        }
         filter_record_batch(&batch, &keep).map_err(|e| Error::unavailable("keep the current rows", e))
     }
 

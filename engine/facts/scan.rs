@@ -5,6 +5,7 @@ mod acl;
 mod filter;
 mod fragment;
 mod reader;
+mod zoned;
 
 use std::fmt;
 use std::ops::Range;

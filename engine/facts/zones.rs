@@ -1,6 +1,6 @@
-//! What is known of each stretch of rows of a fragment: its smallest and largest time, and which ids cannot be in it. So
-//! a question about an hour does not read a month, and a look-up of an id reads one stretch of a fragment that no index
-//! covers yet.
+//! What is known of each stretch of rows of a fragment: its smallest and largest time, which ids cannot be in it, and whose
+//! rows they are. So a question about an hour does not read a month, and a look-up of an id reads one stretch of a fragment
+//! that no index covers yet.
 //!
 //! Lance's files carry no such figures. A flush makes them of the rows that it writes; for other fragments they are read
 //! from the columns when a question first needs them. They are kept for as long as the fragment lives; its rows never
@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
-use arrow::compute::{cast, concat, max, min};
+use arrow::compute::{cast, concat_batches, max, min};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::Column;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
@@ -19,6 +19,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 
+use super::owners::Owners;
 use crate::table::{Index, Table};
 
 /// Rows of a zone.
@@ -161,6 +162,7 @@ impl PruningStatistics for Zones {
 pub struct Known {
     times: Option<Arc<Times>>,
     ids: HashMap<&'static str, Arc<Ids>>,
+    owners: Option<Arc<Owners>>,
     /// Held by who reads what is not known yet.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -170,12 +172,16 @@ impl Known {
     pub fn of(table: &Table, rows: &[RecordBatch]) -> Known {
         let mut times = Times::default();
         let mut known = Known::default();
-        if each_zone(rows, table.time, |zone| times.push(zone)) {
+        if each_zone(rows, &[table.time], |zone| times.push(zone.column(0))) {
             known.times = Some(Arc::new(times));
+        }
+        let mut owners = Owners::default();
+        if table.key.is_empty() && each_zone(rows, &Owners::columns(table), |zone| owners.push(table, &zone)) {
+            known.owners = Some(Arc::new(owners));
         }
         for Index::BTree(column) in table.indexes {
             let mut ids = Ids::default();
-            if each_zone(rows, column, |zone| ids.push(zone)) {
+            if each_zone(rows, &[column], |zone| ids.push(zone.column(0))) {
                 known.ids.insert(column, Arc::new(ids));
             }
         }
@@ -183,11 +189,17 @@ impl Known {
     }
 }
 
-/// Hands a column over, zone by zone; answers whether every batch has it.
-fn each_zone(rows: &[RecordBatch], column: &str, mut take: impl FnMut(&ArrayRef)) -> bool {
-    let parts: Vec<&dyn Array> = rows.iter().filter_map(|rows| Some(rows.column_by_name(column)?.as_ref())).collect();
-    let Some(whole) = concat(&parts).ok().filter(|_| parts.len() == rows.len()) else { return false };
-    (0..whole.len()).step_by(ZONE_ROWS).for_each(|at| take(&whole.slice(at, ZONE_ROWS.min(whole.len() - at))));
+/// Hands columns over, zone by zone; answers whether every batch has them.
+fn each_zone(rows: &[RecordBatch], columns: &[&str], mut take: impl FnMut(RecordBatch)) -> bool {
+    let Some(first) = rows.first().map(RecordBatch::schema) else { return false };
+    let places: Vec<usize> = columns.iter().filter_map(|column| first.index_of(column).ok()).collect();
+    let parts: Vec<RecordBatch> = rows.iter().filter_map(|rows| rows.project(&places).ok()).collect();
+    let complete = places.len() == columns.len() && parts.len() == rows.len();
+    let Some(whole) = parts.first().filter(|_| complete).and_then(|part| concat_batches(&part.schema(), &parts).ok())
+    else {
+        return false;
+    };
+    (0..whole.num_rows()).step_by(ZONE_ROWS).for_each(|at| take(whole.slice(at, ZONE_ROWS.min(whole.num_rows() - at))));
     true
 }
 
@@ -208,6 +220,11 @@ impl ZoneCache {
         self.known.lock().get(&fragment)?.ids.get(column).cloned()
     }
 
+    /// Whose rows stand in a fragment, if that was read before.
+    pub fn owners(&self, fragment: u64) -> Option<Arc<Owners>> {
+        self.known.lock().get(&fragment)?.owners.clone()
+    }
+
     /// Waits for the turn to read a fragment's columns: two partitions that share it must not both read them whole.
     pub async fn turn(&self, fragment: u64) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = self.known.lock().entry(fragment).or_default().turn.clone();
@@ -224,18 +241,19 @@ impl ZoneCache {
         self.known.lock().entry(fragment).or_default().ids.insert(column, ids);
     }
 
+    /// Keeps whose rows stand in a fragment.
+    pub fn keep_owners(&self, fragment: u64, owners: Arc<Owners>) {
+        self.known.lock().entry(fragment).or_default().owners = Some(owners);
+    }
+
     /// Keeps all that is known of a fragment.
     pub fn keep(&self, fragment: u64, known: Known) {
         self.known.lock().insert(fragment, known);
     }
 
     /// Forgets fragments that are gone.
-    pub fn keep_only(&self, fragments: impl Iterator<Item = u64>) {
-        let mut known = self.known.lock();
-        if !known.is_empty() {
-            let live: HashSet<u64> = fragments.collect();
-            known.retain(|fragment, _| live.contains(fragment));
-        }
+    pub fn keep_only(&self, live: &HashSet<u64>) {
+        self.known.lock().retain(|fragment, _| live.contains(fragment));
     }
 }
 

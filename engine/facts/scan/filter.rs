@@ -51,10 +51,11 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Columns that [`Filters::rows`] reads, beside those of `visible`.
-    pub fn columns(&self) -> BTreeSet<String> {
+    /// Columns that [`Filters::rows`] reads, beside those of what is visible; without the tenant where every row is known to
+    /// be the asker's.
+    pub fn columns(&self, all_mine: bool) -> BTreeSet<String> {
         let asked = self.asked.iter().flat_map(collect_columns).map(|column| column.name().to_owned());
-        let tenant = (self.tenants != Tenants::All).then(|| self.table.tenant.to_owned());
+        let tenant = (self.tenants != Tenants::All && !all_mine).then(|| self.table.tenant.to_owned());
         let acl = self.acl.as_ref().map(|(column, _)| (*column).to_owned());
         asked.chain(tenant).chain(acl).collect()
     }
@@ -87,18 +88,31 @@ impl Filters {
         visible: &Visible,
         bound: Option<&Arc<dyn PhysicalExpr>>,
     ) -> DfResult<RecordBatch> {
-        let mut rows = visible.rows(self.mine(rows)?).map_err(outside)?;
-        if let Some((column, groups)) = &self.acl {
-            rows = acl::admitted(rows, column, groups)?;
+        let rows = self.admitted(rows, Some(visible))?;
+        match self.asked(&rows, bound)? {
+            None => Ok(rows),
+            Some(keep) => Ok(filter_record_batch(&rows, &keep)?),
         }
-        let Some(asked) = bound.filter(|_| rows.num_rows() > 0) else { return Ok(rows) };
-        let keep = asked.evaluate(&rows)?.into_array(rows.num_rows())?;
+    }
+
+    /// The rows that the asker may see at all; without `visible` every row is known to be the asker's, and current.
+    pub fn admitted(&self, mut rows: RecordBatch, visible: Option<&Visible>) -> DfResult<RecordBatch> {
+        if let Some(visible) = visible {
+            rows = visible.rows(self.mine(rows)?).map_err(outside)?;
+        }
+        match &self.acl {
+            Some((column, groups)) => acl::admitted(rows, column, groups),
+            None => Ok(rows),
+        }
+    }
+
+    /// Which of these rows the asker asked for; `None` is all of them.
+    pub fn asked(&self, rows: &RecordBatch, bound: Option<&Arc<dyn PhysicalExpr>>) -> DfResult<Option<BooleanArray>> {
+        let Some(asked) = bound.filter(|_| rows.num_rows() > 0) else { return Ok(None) };
+        let keep = asked.evaluate(rows)?.into_array(rows.num_rows())?;
         let keep = keep.as_boolean();
         let keep = if keep.null_count() > 0 { prep_null_mask_filter(keep) } else { keep.clone() };
-        match keep.true_count() == rows.num_rows() {
-            true => Ok(rows),
-            false => Ok(filter_record_batch(&rows, &keep)?),
-        }
+        Ok((keep.true_count() < rows.num_rows()).then_some(keep))
     }
 
     /// The rows of the scope's tenants.

@@ -2,30 +2,29 @@
 //! when the row is shown. Reading whole bodies to show fifty of them is what makes a store slow.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::physical_expr::PhysicalExpr;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
+use lance::dataset::fragment::FileFragment;
 use lance_core::ROW_ADDR;
 use lance_io::scheduler::ScanScheduler;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
 
+use super::Piece;
 use super::filter::Pruning;
 use super::reader::Reader;
-use super::{BATCH_ROWS, Piece, outside};
-use crate::facts::zones::{Ids, Times, ZONE_ROWS, Zones, zone_range};
+use super::zoned::Zoned;
+use crate::facts::owners::{Owners, Shows};
+use crate::facts::zones::{Ids, Times, ZONE_ROWS, Zones};
+use crate::scope::Tenants;
 use crate::table::{Index, Type};
 
-/// Batches that are read ahead.
-const BATCHES_AHEAD: usize = 2;
 /// Zones whose filter columns are read before the rest of their rows is.
 const CHUNK_ZONES: usize = 8;
 /// Of so many rows, if one is shown, the shown rows are fetched one by one; if more are, all are read. Each fetch
@@ -38,104 +37,144 @@ const NARROW_LATER_MIN: usize = 4;
 pub(super) struct Plan {
     reader: Reader,
     scheduler: Arc<ScanScheduler>,
+    /// For zones whose rows are all the asker's, and current.
+    shown: Layout,
+    /// For zones where that depends on the row.
+    mixed: Layout,
+    pruning: Mutex<Arc<Pruning>>,
+}
+
+/// Which columns are read, and when.
+struct Layout {
+    /// Every row is the asker's, and current: nothing is read to find that out.
+    all_shown: bool,
     /// Columns that are read of every row.
     first: Vec<String>,
     /// Columns that are read of shown rows only.
     later: Vec<String>,
     bound: OnceLock<Option<Arc<dyn PhysicalExpr>>>,
-    pruning: Mutex<Arc<Pruning>>,
+}
+
+impl Layout {
+    fn new(reader: &Reader, all_shown: bool) -> Layout {
+        let wanted: BTreeSet<String> = reader.schema.fields().iter().map(|f| f.name().clone()).collect();
+        let (mut first, mut later) = (reader.columns(wanted.iter().cloned(), all_shown), Vec::new());
+        if !reader.filters.asked.is_empty() {
+            let needed: BTreeSet<String> = reader.columns(std::iter::empty(), all_shown).into_iter().collect();
+            let rest: Vec<String> = wanted.difference(&needed).cloned().collect();
+            if rest.len() >= NARROW_LATER_MIN || rest.iter().any(|name| is_wide(reader, name)) {
+                (first, later) = (needed.into_iter().collect(), rest);
+            }
+        }
+        Layout { all_shown, first, later, bound: OnceLock::new() }
+    }
 }
 
 /// One fragment that is being read.
+#[derive(Clone)]
 struct Open {
-    fragment: FileFragment,
-    rows: u64,
-    first: FragmentReader,
-    later: OnceCell<FragmentReader>,
-    zones: Zones,
-}
-
-impl Open {
-    /// The rows of some zones, in order, neighbours joined.
-    fn ranges(&self, zones: &[usize]) -> Arc<[Range<u64>]> {
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for range in zones.iter().map(|zone| zone_range(*zone, self.rows)) {
-            match ranges.last_mut() {
-                Some(last) if last.end == range.start => last.end = range.end,
-                _ => ranges.push(range),
-            }
-        }
-        ranges.into()
-    }
+    columns: Zoned,
+    zones: Arc<Zones>,
 }
 
 impl Plan {
     pub fn new(reader: Reader, scheduler: Arc<ScanScheduler>) -> DfResult<Plan> {
-        let wanted: BTreeSet<String> = reader.schema.fields().iter().map(|f| f.name().clone()).collect();
-        let all = reader.columns(wanted.iter().cloned());
-        let (mut first, mut later) = (all, Vec::new());
-        if !reader.filters.asked.is_empty() {
-            let needed: BTreeSet<String> = reader.columns(std::iter::empty()).into_iter().collect();
-            let rest: Vec<String> = wanted.difference(&needed).cloned().collect();
-            if rest.len() >= NARROW_LATER_MIN || rest.iter().any(|name| is_wide(&reader, name)) {
-                (first, later) = (needed.into_iter().collect(), rest);
-            }
-        }
+        let (shown, mixed) = (Layout::new(&reader, true), Layout::new(&reader, false));
         let pruning = Mutex::new(Arc::new(reader.filters.pruning(&reader.snapshot.table.sql_schema())?));
-        Ok(Plan { reader, scheduler, first, later, bound: OnceLock::new(), pruning })
+        Ok(Plan { reader, scheduler, shown, mixed, pruning })
+    }
+
+    fn layout(&self, all_shown: bool) -> &Layout {
+        if all_shown { &self.shown } else { &self.mixed }
     }
 
     /// The rows of one piece of a fragment.
     pub async fn open(self: Arc<Self>, piece: Piece) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
-        let fragment = FileFragment::new(self.reader.snapshot.dataset.clone(), piece.fragment);
-        let rows = fragment.physical_rows().await.map_err(outside)? as u64;
-        let zones = self.zones(&fragment, rows).await?;
+        let snapshot = &self.reader.snapshot;
+        let fragment = FileFragment::new(snapshot.dataset.clone(), piece.fragment);
+        let columns = Zoned::open(fragment, self.scheduler.clone(), snapshot.columns.clone()).await?;
+        let zones = Arc::new(self.zones(&columns).await?);
         let mut kept = self.kept(&zones)?;
         kept.retain(|zone| piece.zones.contains(zone));
-        if kept.is_empty() {
-            return Ok(stream::empty().boxed());
-        }
-        let config = FragReadConfig::default().with_row_address(!self.later.is_empty());
-        let first = self.reader_of(&fragment, &self.first, config).await?;
-        let open = Open { fragment, rows, first, later: OnceCell::new(), zones };
+        let parts = self.by_owner(&columns, kept).await?;
+        let parts = parts.into_iter().filter(|(_, zones)| !zones.is_empty()).map(Ok);
+        let open = Open { columns, zones };
+        let streams =
+            stream::iter(parts).and_then(move |(all_shown, kept)| self.clone().part(open.clone(), all_shown, kept));
+        Ok(streams.try_flatten().boxed())
+    }
+
+    /// The rows of some zones of a fragment.
+    async fn part(
+        self: Arc<Self>,
+        open: Open,
+        all_shown: bool,
+        kept: Vec<usize>,
+    ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
+        let in_chunks = !self.layout(all_shown).later.is_empty();
         match (&open.zones.times, self.reader.latest_first) {
             (Some((.., times)), Some(latest_first)) => {
                 let sorted = times.sorted(kept, latest_first);
-                Ok(self.in_chunks(open, &sorted))
+                Ok(self.in_chunks(open, all_shown, &sorted))
             }
-            _ if !self.later.is_empty() => Ok(self.in_chunks(open, &kept)),
-            _ => self.stream(open, &kept).await,
+            _ if in_chunks => Ok(self.in_chunks(open, all_shown, &kept)),
+            _ => self.stream(open, all_shown, kept).await,
         }
     }
 
-    async fn reader_of(
-        &self,
-        fragment: &FileFragment,
-        names: &[String],
-        config: FragReadConfig,
-    ) -> DfResult<FragmentReader> {
-        let columns = fragment.schema().project(names).map_err(outside)?;
-        fragment.open(&columns, config.with_scan_scheduler(self.scheduler.clone())).await.map_err(outside)
+    /// Zones parted by whether all of their rows are shown (`true`) or the rows must be looked at; others show nothing.
+    async fn by_owner(&self, columns: &Zoned, zones: Vec<usize>) -> DfResult<[(bool, Vec<usize>); 2]> {
+        let tenants = &self.reader.filters.tenants;
+        let Some(marks) = self.reader.seen().by_owner() else { return Ok([(true, Vec::new()), (false, zones)]) };
+        if zones.is_empty() || (marks.is_none() && *tenants == Tenants::All) {
+            return Ok([(true, zones), (false, Vec::new())]);
+        }
+        let owners = self.owners(columns).await?;
+        let (mut shown, mut mixed) = (Vec::new(), Vec::new());
+        for zone in zones {
+            match owners.shows(zone, tenants, marks) {
+                Shows::All => shown.push(zone),
+                Shows::Some => mixed.push(zone),
+                Shows::Nothing => {}
+            }
+        }
+        Ok([(true, shown), (false, mixed)])
+    }
+
+    async fn owners(&self, columns: &Zoned) -> DfResult<Arc<Owners>> {
+        let (cache, id, table) = (&self.reader.snapshot.zones, columns.id(), self.reader.snapshot.table);
+        if let Some(owners) = cache.owners(id) {
+            return Ok(owners);
+        }
+        let _turn = cache.turn(id).await;
+        if let Some(owners) = cache.owners(id) {
+            return Ok(owners);
+        }
+        let mut owners = Owners::default();
+        columns.each_zone(&Owners::columns(table), |zone| owners.push(table, &zone)).await?;
+        let owners = Arc::new(owners);
+        cache.keep_owners(id, owners.clone());
+        Ok(owners)
     }
 
     /// What the filters and the order need to know of the fragment's zones.
-    async fn zones(&self, fragment: &FileFragment, rows: u64) -> DfResult<Zones> {
+    async fn zones(&self, columns: &Zoned) -> DfResult<Zones> {
         let table = self.reader.snapshot.table;
         let kind = |name: &str| table.sql_schema().field_with_name(name).map(|field| field.data_type().clone());
-        let mut zones = Zones { count: (rows as usize).div_ceil(ZONE_ROWS), ..Zones::default() };
+        let mut zones = Zones { count: (columns.rows as usize).div_ceil(ZONE_ROWS), ..Zones::default() };
         if self.reader.latest_first.is_some() || self.reader.filters.reads(table.time) {
-            zones.times = Some((table.time, kind(table.time)?, self.times(fragment, rows).await?));
+            zones.times = Some((table.time, kind(table.time)?, self.times(columns).await?));
         }
         for Index::BTree(column) in table.indexes {
             if self.reader.filters.reads(column) {
-                zones.ids.push((column, kind(column)?, self.ids(fragment, rows, column).await?));
+                zones.ids.push((column, kind(column)?, self.ids(columns, column).await?));
             }
         }
         Ok(zones)
     }
 
-    async fn times(&self, fragment: &FileFragment, rows: u64) -> DfResult<Arc<Times>> {
-        let (cache, id) = (&self.reader.snapshot.zones, fragment.id() as u64);
+    async fn times(&self, columns: &Zoned) -> DfResult<Arc<Times>> {
+        let (cache, id) = (&self.reader.snapshot.zones, columns.id());
         if let Some(times) = cache.times(id) {
             return Ok(times);
         }
@@ -144,14 +183,14 @@ impl Plan {
             return Ok(times);
         }
         let mut times = Times::default();
-        self.each_zone(fragment, rows, self.reader.snapshot.table.time, |column| times.push(column)).await?;
+        columns.each_zone(&[self.reader.snapshot.table.time], |zone| times.push(zone.column(0))).await?;
         let times = Arc::new(times);
         cache.keep_times(id, times.clone());
         Ok(times)
     }
 
-    async fn ids(&self, fragment: &FileFragment, rows: u64, column: &'static str) -> DfResult<Arc<Ids>> {
-        let (cache, id) = (&self.reader.snapshot.zones, fragment.id() as u64);
+    async fn ids(&self, columns: &Zoned, column: &'static str) -> DfResult<Arc<Ids>> {
+        let (cache, id) = (&self.reader.snapshot.zones, columns.id());
         if let Some(ids) = cache.ids(id, column) {
             return Ok(ids);
         }
@@ -160,29 +199,10 @@ impl Plan {
             return Ok(ids);
         }
         let mut ids = Ids::default();
-        self.each_zone(fragment, rows, column, |column| ids.push(column)).await?;
+        columns.each_zone(&[column], |zone| ids.push(zone.column(0))).await?;
         let ids = Arc::new(ids);
         cache.keep_ids(id, column, ids.clone());
         Ok(ids)
-    }
-
-    /// Hands a column over, zone by zone.
-    async fn each_zone(
-        &self,
-        fragment: &FileFragment,
-        rows: u64,
-        column: &str,
-        mut take: impl FnMut(&ArrayRef),
-    ) -> DfResult<()> {
-        let config = FragReadConfig::default().with_ignore_deletions(true);
-        let reader = self.reader_of(fragment, &[column.to_owned()], config).await?;
-        let whole: Arc<[Range<u64>]> = Arc::new([0..rows]);
-        let batches = reader.read_ranges(whole, ZONE_ROWS as u32).await.map_err(outside)?;
-        let mut batches = batches.buffered(BATCHES_AHEAD);
-        while let Some(batch) = batches.try_next().await.map_err(outside)? {
-            take(batch.column(0));
-        }
-        Ok(())
     }
 
     /// The zones that can hold an answer, as far as is known now.
@@ -202,35 +222,54 @@ impl Plan {
     async fn stream(
         self: Arc<Self>,
         open: Open,
-        zones: &[usize],
+        all_shown: bool,
+        zones: Vec<usize>,
     ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
-        let batches = open.first.read_ranges(open.ranges(zones), BATCH_ROWS as u32).await.map_err(outside)?;
-        let shown = batches.buffered(BATCHES_AHEAD).map(move |batch| {
-            let rows = self.filtered(batch.map_err(outside)?)?;
-            self.reader.shape(&rows)
+        let batches = open.columns.read(&self.layout(all_shown).first, zones, false).await?;
+        let shown = batches.map(move |batch| {
+            let shown = self.filtered(batch?, all_shown)?;
+            self.reader.shape(&shown.rows)
         });
         Ok(shown.boxed())
     }
 
-    fn filtered(&self, rows: RecordBatch) -> DfResult<RecordBatch> {
-        let bound = match self.bound.get() {
+    /// The shown rows of a batch of a layout's first columns: those columns that are shown, and the rows' addresses.
+    fn filtered(&self, rows: RecordBatch, all_shown: bool) -> DfResult<Shown> {
+        let layout = self.layout(all_shown);
+        let bound = match layout.bound.get() {
             Some(bound) => bound,
-            // Every batch of the first columns has one schema.
+            // Every batch of a layout's first columns has one schema.
             None => {
                 let bound = self.reader.filters.bind(&rows.schema())?;
-                self.bound.get_or_init(|| bound)
+                layout.bound.get_or_init(|| bound)
             }
         };
-        let visible = self.reader.visible.get().expect("known before anything is read");
-        self.reader.filters.rows(rows, visible, bound.as_ref())
+        let (filters, all) = (&self.reader.filters, rows.num_rows());
+        let rows = filters.admitted(rows, (!layout.all_shown).then(|| self.reader.seen()))?;
+        let keep = filters.asked(&rows, bound.as_ref())?;
+        let is_shown = |name: &str| name == ROW_ADDR || self.reader.schema.field_with_name(name).is_ok();
+        let schema = rows.schema();
+        let places: Vec<usize> = (0..schema.fields().len()).filter(|at| is_shown(schema.field(*at).name())).collect();
+        let admitted = rows.num_rows();
+        let rows = rows.project(&places)?;
+        let rows = match &keep {
+            None => rows,
+            Some(keep) => filter_record_batch(&rows, keep)?,
+        };
+        Ok(Shown { rows, kept: if admitted < all { Kept::Addressed } else { Kept::Asked(keep) } })
     }
 
     /// Chunk by chunk, each only if it can still hold an answer by then.
-    fn in_chunks(self: Arc<Self>, open: Open, zones: &[usize]) -> BoxStream<'static, DfResult<RecordBatch>> {
+    fn in_chunks(
+        self: Arc<Self>,
+        open: Open,
+        all_shown: bool,
+        zones: &[usize],
+    ) -> BoxStream<'static, DfResult<RecordBatch>> {
         let chunks: VecDeque<Vec<usize>> = zones.chunks(CHUNK_ZONES).map(<[usize]>::to_vec).collect();
         let generation = self.reader.filters.generation();
         let start = (self, open, chunks, generation, None::<BTreeSet<usize>>);
-        stream::try_unfold(start, |(plan, open, mut chunks, mut generation, mut kept)| async move {
+        stream::try_unfold(start, move |(plan, open, mut chunks, mut generation, mut kept)| async move {
             let Some(mut chunk) = chunks.pop_front() else { return Ok::<_, DataFusionError>(None) };
             let now = plan.reader.filters.generation();
             if now != generation {
@@ -242,7 +281,7 @@ impl Plan {
             }
             let shown = match chunk.is_empty() {
                 true => Vec::new(),
-                false => plan.chunk(&open, chunk).await?,
+                false => plan.chunk(&open.columns, all_shown, chunk).await?,
             };
             Ok(Some((stream::iter(shown.into_iter().map(Ok)), (plan, open, chunks, generation, kept))))
         })
@@ -250,38 +289,38 @@ impl Plan {
         .boxed()
     }
 
-    async fn chunk(&self, open: &Open, mut zones: Vec<usize>) -> DfResult<Vec<RecordBatch>> {
+    async fn chunk(&self, columns: &Zoned, all_shown: bool, mut zones: Vec<usize>) -> DfResult<Vec<RecordBatch>> {
         zones.sort_unstable();
-        let ranges = open.ranges(&zones);
-        let read = read(&open.first, &ranges).await?;
+        let Layout { first, later, .. } = self.layout(all_shown);
+        let read: Vec<RecordBatch> = columns.read(first, zones.clone(), !later.is_empty()).await?.try_collect().await?;
         let mut shown = Vec::with_capacity(read.len());
         for batch in &read {
-            shown.push(self.filtered(batch.clone())?);
+            shown.push(self.filtered(batch.clone(), all_shown)?);
         }
-        let (all, some) = (count(&read), count(&shown));
+        let (all, some) = (count(&read), shown.iter().map(|shown| shown.rows.num_rows()).sum::<usize>());
         if some == 0 {
             return Ok(Vec::new());
         }
-        if self.later.is_empty() {
-            return shown.iter().map(|rows| self.reader.shape(rows)).collect();
+        if later.is_empty() {
+            return shown.iter().map(|shown| self.reader.shape(&shown.rows)).collect();
         }
-        let config = FragReadConfig::default();
-        let later = open.later.get_or_try_init(|| self.reader_of(&open.fragment, &self.later, config)).await?;
-        if some.saturating_mul(ROWS_PER_TAKE) <= all {
-            let first = concat_batches(&shown[0].schema(), &shown)?;
+        if some.saturating_mul(ROWS_PER_TAKE) <= all && !columns.has(later, &zones)? {
+            let first: Vec<RecordBatch> = shown.into_iter().map(|shown| shown.rows).collect();
+            let first = concat_batches(&first[0].schema(), &first)?;
             let places: Vec<u32> = addresses(&first).iter().map(|address| *address as u32).collect();
-            let rest = later.take_as_batch(&places, None).await.map_err(outside)?;
+            let rest = columns.take(later, &places).await?;
             return Ok(vec![self.reader.shape(&beside(&first, &rest)?)?]);
         }
-        let rest = read_all(later, &ranges, &read).await?;
-        let pairs = read.iter().zip(&shown).zip(&rest).filter(|((_, shown), _)| shown.num_rows() > 0);
+        let rest = alike(columns.read(later, zones, false).await?.try_collect().await?, &read)?;
+        let pairs = read.iter().zip(&shown).zip(&rest).filter(|((_, shown), _)| shown.rows.num_rows() > 0);
         pairs
             .map(|((read, shown), rest)| {
-                let rest = match read.num_rows() == shown.num_rows() {
-                    true => rest.clone(),
-                    false => take_record_batch(rest, &positions(addresses(read), addresses(shown)))?,
+                let rest = match &shown.kept {
+                    Kept::Asked(None) => rest.clone(),
+                    Kept::Asked(Some(keep)) => filter_record_batch(rest, keep)?,
+                    Kept::Addressed => take_record_batch(rest, &positions(addresses(read), addresses(&shown.rows)))?,
                 };
-                self.reader.shape(&beside(shown, &rest)?)
+                self.reader.shape(&beside(&shown.rows, &rest)?)
             })
             .collect()
     }
@@ -293,24 +332,28 @@ fn is_wide(reader: &Reader, name: &str) -> bool {
     column.is_some_and(|column| matches!(column.kind, Type::Text | Type::Json | Type::Bytes | Type::Vector(_)))
 }
 
-async fn read(reader: &FragmentReader, ranges: &Arc<[Range<u64>]>) -> DfResult<Vec<RecordBatch>> {
-    let batches = reader.read_ranges(ranges.clone(), BATCH_ROWS as u32).await.map_err(outside)?;
-    batches.buffered(BATCHES_AHEAD).try_collect().await.map_err(outside)
+/// The shown rows of a batch, and how they are told from the others.
+struct Shown {
+    rows: RecordBatch,
+    kept: Kept,
+}
+
+/// Which rows of a batch are shown.
+enum Kept {
+    /// Those that were asked for; all of them without a mask.
+    Asked(Option<BooleanArray>),
+    /// Those whose addresses are among the shown ones.
+    Addressed,
 }
 
 /// Other columns of the same rows, cut as `like` is.
-async fn read_all(
-    reader: &FragmentReader,
-    ranges: &Arc<[Range<u64>]>,
-    like: &[RecordBatch],
-) -> DfResult<Vec<RecordBatch>> {
-    let rest = read(reader, ranges).await?;
+fn alike(rest: Vec<RecordBatch>, like: &[RecordBatch]) -> DfResult<Vec<RecordBatch>> {
     let same = rest.len() == like.len() && rest.iter().zip(like).all(|(a, b)| a.num_rows() == b.num_rows());
     if same {
         return Ok(rest);
     }
     if count(&rest) != count(like) {
-        return Err(DataFusionError::Internal("two readers of one fragment disagree about its rows".to_owned()));
+        return Err(DataFusionError::Internal("two readings of one fragment disagree about its rows".to_owned()));
     }
     let whole = concat_batches(&rest[0].schema(), &rest)?;
     let mut at = 0;

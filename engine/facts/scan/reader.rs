@@ -78,7 +78,7 @@ impl Reader {
 
     /// Finds rows through Lance's indexes; the filters are applied to what was found.
     async fn look_up(self, group: Vec<Fragment>) -> DfResult<impl Stream<Item = DfResult<RecordBatch>> + Send> {
-        let names = self.columns(self.schema.fields().iter().map(|f| f.name().clone()));
+        let names = self.columns(self.schema.fields().iter().map(|f| f.name().clone()), false);
         let visible = self.visible().await?;
         let mut scan = self.snapshot.dataset.scan();
         scan.with_fragments(group).scan_in_order(false).batch_size(BATCH_ROWS).io_buffer_size(IO_BUFFER_BYTES);
@@ -96,11 +96,17 @@ impl Reader {
         Ok(rows.map_err(outside).and_then(move |batch| futures::future::ready(self.shown(batch))))
     }
 
-    /// The columns that must be read to show `wanted` ones.
-    pub fn columns(&self, wanted: impl Iterator<Item = String>) -> Vec<String> {
-        let visible = self.visible.get().expect("known before anything is read").columns();
-        let mut names = self.filters.columns();
-        names.extend(visible.into_iter().map(str::to_owned));
+    /// What is visible, once [`Reader::visible`] has found out.
+    pub fn seen(&self) -> &Visible {
+        self.visible.get().expect("known before anything is read")
+    }
+
+    /// The columns that must be read to show `wanted` ones; `all_shown` of rows that are all the asker's, and current.
+    pub fn columns(&self, wanted: impl Iterator<Item = String>, all_shown: bool) -> Vec<String> {
+        let mut names = self.filters.columns(all_shown);
+        if !all_shown {
+            names.extend(self.seen().columns().into_iter().map(str::to_owned));
+        }
         names.extend(wanted);
         if names.is_empty() {
             names.insert(SEQ.to_owned()); // Lance reads at least one column; `_seq` is the cheapest.
@@ -110,9 +116,8 @@ impl Reader {
 
     /// What a batch of every needed column shows.
     fn shown(&self, rows: RecordBatch) -> DfResult<RecordBatch> {
-        let visible = self.visible.get().expect("known before anything is read");
         let bound = self.filters.bind(&rows.schema())?;
-        self.shape(&self.filters.rows(rows, visible, bound.as_ref())?)
+        self.shape(&self.filters.rows(rows, self.seen(), bound.as_ref())?)
     }
 
     /// The rows of the tail.
