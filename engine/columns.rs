@@ -13,8 +13,11 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int32Type};
 use parking_lot::Mutex;
 
-/// After so many reads all counts are halved: what was asked for long ago gives way.
-const READS_UNTIL_HALVED: u32 = 4_096;
+/// After so many zones that were asked for all counts are halved, so that what was asked for long ago gives way: some twenty
+/// questions over three columns of ten million rows.
+const ASKED_UNTIL_HALVED: u32 = 1 << 16;
+/// A zone with longer cells, half a KiB each on average, is not kept: the room is for what many questions read.
+const ZONE_BYTES_MAX: usize = 4 << 20;
 /// What a zone costs beside its cells.
 const ZONE_BYTES: usize = 128;
 
@@ -33,9 +36,10 @@ struct Inner {
     bytes_max: usize,
     bytes: usize,
     kept: HashMap<(Field, u64), Column>,
-    /// How often each column was asked for lately.
+    /// How many zones of each column were asked for lately.
     asked: HashMap<Field, u32>,
-    reads: u32,
+    /// How many of all since the counts were halved.
+    since: u32,
     /// Until the next read nothing is asked for less often than so many times: a scan need not look for every zone.
     least: Option<u32>,
 }
@@ -50,7 +54,7 @@ struct Column {
 impl Columns {
     /// Room for so many bytes.
     pub fn new(bytes_max: usize) -> Columns {
-        let inner = Inner { bytes_max, bytes: 0, kept: HashMap::new(), asked: HashMap::new(), reads: 0, least: None };
+        let inner = Inner { bytes_max, bytes: 0, kept: HashMap::new(), asked: HashMap::new(), since: 0, least: None };
         Columns { inner: Arc::new(Mutex::new(inner)), tables: Arc::default() }
     }
 
@@ -76,7 +80,7 @@ impl TableColumns {
     /// A column's zones in one fragment, if all of them are kept. Counts as a read of the column.
     pub fn get(&self, fragment: u64, field: i32, zones: &[usize]) -> Option<Vec<ArrayRef>> {
         let mut inner = self.columns.inner.lock();
-        inner.ask((self.table, field));
+        inner.ask((self.table, field), zones.len());
         inner.zones(((self.table, field), fragment), zones)
     }
 
@@ -105,12 +109,14 @@ impl TableColumns {
 }
 
 impl Inner {
-    fn ask(&mut self, field: Field) {
-        *self.asked.entry(field).or_insert(0) += 1;
-        self.reads += 1;
+    fn ask(&mut self, field: Field, zones: usize) {
+        let zones = u32::try_from(zones).unwrap_or(u32::MAX);
+        let count = self.asked.entry(field).or_insert(0);
+        *count = count.saturating_add(zones);
+        self.since = self.since.saturating_add(zones);
         self.least = None;
-        if self.reads == READS_UNTIL_HALVED {
-            self.reads = 0;
+        if self.since >= ASKED_UNTIL_HALVED {
+            self.since = 0;
             self.asked.retain(|_, count| {
                 *count /= 2;
                 *count > 0
@@ -130,6 +136,9 @@ impl Inner {
     fn keep(&mut self, place: (Field, u64), zone: usize, cells: &ArrayRef) {
         let before = zone.checked_sub(1).and_then(|before| self.kept.get(&place)?.zones.get(before)?.as_ref());
         let bytes = ZONE_BYTES + bytes_of(cells, before);
+        if bytes > ZONE_BYTES_MAX {
+            return;
+        }
         if self.kept.get(&place).is_some_and(|column| column.zones.get(zone).is_some_and(Option::is_some)) {
             return;
         }
@@ -238,16 +247,21 @@ mod tests {
         let columns = room_for(1);
         let table = columns.of_table();
         (0..100).for_each(|_| drop(table.get(1, 1, &[0])));
-        (0..READS_UNTIL_HALVED * 8).for_each(|_| drop(table.get(1, 2, &[0])));
+        (0..ASKED_UNTIL_HALVED * 8).for_each(|_| drop(table.get(1, 2, &[0])));
         assert_eq!(columns.inner.lock().asked((0, 1)), 0);
     }
 
     #[test]
-    fn more_than_the_room_is_never_kept() {
-        let columns = Columns::new(CELLS);
-        let table = columns.of_table();
-        drop(table.get(1, 1, &[0]));
-        table.keep(1, 1, 0, &cells(0));
-        assert!(!table.has(1, 1, &[0]));
+    fn what_is_too_much_is_never_kept() {
+        let keeps = |columns: Columns, cells: &ArrayRef| {
+            let table = columns.of_table();
+            drop(table.get(1, 1, &[0]));
+            table.keep(1, 1, 0, cells);
+            table.has(1, 1, &[0])
+        };
+        assert!(!keeps(Columns::new(CELLS), &cells(0)));
+        let long: ArrayRef = Arc::new(Int64Array::from(vec![0; ZONE_BYTES_MAX / 8]));
+        assert!(!keeps(Columns::new(usize::MAX), &long));
+        assert!(keeps(Columns::new(usize::MAX), &cells(0)));
     }
 }
