@@ -239,7 +239,7 @@ impl Book {
     fn legs(&mut self, request: &Request, now_us: i64) -> Result<Vec<(usize, Leg)>> {
         let plan = Arc::clone(&self.plan);
         let mut legs = Vec::new();
-        for at in plan.of_tenant(&request.key.0) {
+        for at in plan.may_count(&request.key.0, &request.attributes) {
             let line = &plan.lines[at];
             if !line.counts(&request.attributes, now_us) {
                 continue;

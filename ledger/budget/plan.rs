@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::{Error, Kind, Result};
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Scalar};
 use super::definition::{Budget, EVERYBODY};
 use super::unit::Amounts;
 
@@ -42,6 +42,12 @@ impl Line {
         self.budget().counts.calls && holds(self.budget()) && self.around.iter().all(|budget| holds(budget))
     }
 
+    /// A column and the text that must stand in it for the budget to count a request, if there is one such.
+    fn asks(&self) -> Option<(u16, Arc<str>)> {
+        let all = std::iter::once(self.budget()).chain(self.around.iter().map(AsRef::as_ref));
+        all.map(|budget| &budget.scope).find_map(|scope| scope.asks()).map(|(column, text)| (column, Arc::clone(text)))
+    }
+
     /// How much of it the request takes. Without a price it takes what the budget says, or nothing may be taken.
     pub fn amount(&self, amounts: &Amounts) -> Result<i64> {
         let budget = self.budget();
@@ -74,8 +80,39 @@ pub struct Plan {
     pub edition: i64,
     /// The budgets.
     pub lines: Vec<Line>,
-    by_tenant: HashMap<Arc<str>, Vec<usize>>,
-    everybody: Vec<usize>,
+    by_tenant: HashMap<Arc<str>, Places>,
+    everybody: Places,
+}
+
+/// Places of budgets, found by what a request says: of hundreds of budgets, one a project or a key, few can count it.
+#[derive(Debug, Default)]
+struct Places {
+    /// Columns that some budget asks a text of.
+    columns: Vec<u16>,
+    by_text: HashMap<(u16, Arc<str>), Vec<usize>>,
+    /// Those that ask no such thing.
+    others: Vec<usize>,
+}
+
+impl Places {
+    fn add(&mut self, at: usize, asks: Option<(u16, Arc<str>)>) {
+        let Some((column, text)) = asks else { return self.others.push(at) };
+        if !self.columns.contains(&column) {
+            self.columns.push(column);
+        }
+        self.by_text.entry((column, text)).or_default().push(at);
+    }
+
+    fn find(&self, attributes: &Attributes, found: &mut Vec<usize>) {
+        let begun = found.len();
+        found.extend(&self.others);
+        for column in &self.columns {
+            if let Some(Scalar::Text(text)) = attributes.get(*column) {
+                found.extend(self.by_text.get(&(*column, Arc::clone(text))).into_iter().flatten());
+            }
+        }
+        found[begun..].sort_unstable();
+    }
 }
 
 impl Plan {
@@ -93,17 +130,24 @@ impl Plan {
                 around.push(Arc::clone(budget));
                 parent = budget.parent.as_ref().and_then(|name| by_name.get(name));
             }
-            match stored.budget.tenant.as_ref() {
-                EVERYBODY => plan.everybody.push(at),
-                _ => plan.by_tenant.entry(Arc::clone(&stored.budget.tenant)).or_default().push(at),
-            }
-            plan.lines.push(Line { stored, around });
+            let line = Line { stored, around };
+            let places = match line.budget().tenant.as_ref() {
+                EVERYBODY => &mut plan.everybody,
+                _ => plan.by_tenant.entry(Arc::clone(&line.budget().tenant)).or_default(),
+            };
+            places.add(at, line.asks());
+            plan.lines.push(line);
         }
         plan
     }
 
-    /// Places of the budgets that may count a tenant's requests, in one order everywhere.
-    pub fn of_tenant(&self, tenant: &str) -> impl Iterator<Item = usize> + '_ {
-        self.everybody.iter().chain(self.by_tenant.get(tenant).into_iter().flatten()).copied()
+    /// Places of the budgets that may count a tenant's request, in one order everywhere.
+    pub fn may_count(&self, tenant: &str, attributes: &Attributes) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.everybody.find(attributes, &mut found);
+        if let Some(places) = self.by_tenant.get(tenant) {
+            places.find(attributes, &mut found);
+        }
+        found
     }
 }

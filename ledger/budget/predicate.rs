@@ -91,6 +91,11 @@ impl Predicate {
         self.node.truth(attributes) == Some(true)
     }
 
+    /// A column, and the text that must stand in it for the predicate to hold, if it asks for one.
+    pub(super) fn asks(&self) -> Option<(u16, &Arc<str>)> {
+        self.node.asks()
+    }
+
     /// Whether cost lines have every column that it names; only then can the bill be held against it.
     pub fn reads_ledger(&self) -> bool {
         let mut all = true;
@@ -107,6 +112,17 @@ impl Predicate {
 }
 
 impl Node {
+    fn asks(&self) -> Option<(u16, &Arc<str>)> {
+        match self {
+            Node::All(nodes) => nodes.iter().find_map(Node::asks),
+            Node::Compare(Term::Column(at), Sign::Equal, Term::Literal(Some(Scalar::Text(text))))
+            | Node::Compare(Term::Literal(Some(Scalar::Text(text))), Sign::Equal, Term::Column(at)) => {
+                Some((*at, text))
+            }
+            _ => None,
+        }
+    }
+
     fn truth(&self, row: &Attributes) -> Truth {
         match self {
             Node::All(nodes) => {

@@ -45,6 +45,15 @@ fn only_what_is_true_is_in_the_scope() {
 }
 
 #[test]
+fn what_a_scope_asks_for_is_known() {
+    let asks = |scope: &str| Predicate::parse(scope).unwrap().asks().map(|(_, text)| text.to_string());
+    assert_eq!(asks("x_env <> 'dev' AND ('shop' = x_app AND x_model = 'a')").as_deref(), Some("shop"));
+    for scope in ["x_app = 'a' OR x_app = 'b'", "NOT x_app = 'a'", "x_app = x_env", "lower(x_app) = 'a'", "TRUE"] {
+        assert_eq!(asks(scope), None, "{scope}");
+    }
+}
+
+#[test]
 fn what_reads_the_ledger_is_known() {
     assert!(Predicate::parse("x_app = 'a' AND ServiceName = 'b'").unwrap().reads_ledger());
     assert!(!Predicate::parse("x_app = 'a' OR x_user = 'b'").unwrap().reads_ledger());
@@ -156,7 +165,12 @@ proptest! {
         prop_assert_eq!(&ours, &by_sql(&batch, &predicate), "{}", predicate.sql());
         let again = Predicate::parse(&predicate.sql()).unwrap();
         let read_again: Vec<bool> = requests.iter().map(|request| again.matches(request)).collect();
-        prop_assert_eq!(ours, read_again);
+        prop_assert_eq!(&ours, &read_again);
+        // Whoever looks budgets up by what they ask for misses none.
+        if let Some((column, text)) = predicate.asks() {
+            let says = |request: &Attributes| request.get(column) == Some(&Scalar::Text(Arc::clone(text)));
+            prop_assert!(requests.iter().zip(&ours).all(|(request, hit)| !hit || says(request)));
+        }
     }
 
     #[test]
