@@ -157,7 +157,7 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The key in a request, wherever it stands.
-fn presented(headers: &HeaderMap) -> Option<String> {
+pub fn presented(headers: &HeaderMap) -> Option<String> {
     if let Some(key) = headers.get("x-api-key").and_then(|v| v.to_str().ok()) {
         return Some(key.trim().to_owned());
     }

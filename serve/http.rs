@@ -8,6 +8,7 @@ pub mod budgets;
 pub mod embeddings;
 pub mod flows;
 pub mod health;
+pub mod keep;
 pub mod keys;
 pub mod listen;
 pub mod opencost;
@@ -57,6 +58,16 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", delete(keys::revoke))
         .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/retention", get(keep::retention))
+        .route("/retention/run", post(keep::run_retention))
+        .route("/holds", get(keep::holds).post(keep::hold))
+        .route("/holds/{id}/release", post(keep::release))
+        .route("/erasures", get(keep::erasures).post(keep::plan))
+        .route("/erasures/{id}", get(keep::erasure))
+        .route("/erasures/{id}/approve", post(keep::approve))
+        .route("/erasures/{id}/run", post(keep::run))
+        .route("/erasures/{id}/cancel", post(keep::cancel))
+        .route("/erasures/{id}/proof", get(keep::proof))
         .route("/approvals", get(approvals::list))
         .route("/approvals/{id}", get(approvals::one))
         .route("/approvals/{id}/votes", post(approvals::vote))

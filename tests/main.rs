@@ -11,6 +11,7 @@ mod charges;
 mod clients;
 mod doors;
 mod embeddings;
+mod erasures;
 mod faults;
 mod flows;
 mod fuzz;

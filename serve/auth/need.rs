@@ -14,6 +14,10 @@ const NEEDED: &[(&str, Permission)] = &[
     // Whoever works spends; what budgets there are is told by the operator.
     ("/budgets/", Permission::Write),
     ("/control/", Permission::Operate),
+    // A table's retention, a hold or an erasure is about everybody's rows.
+    ("/retention", Permission::Operate),
+    ("/holds", Permission::Operate),
+    ("/erasures", Permission::Operate),
     ("/keys", Permission::Keys),
     ("/audit", Permission::Audit),
 ];
@@ -54,6 +58,11 @@ mod tests {
             (Method::GET, "/keys", Permission::Keys),
             (Method::GET, "/audit/root", Permission::Audit),
             (Method::POST, "/control/trust", Permission::Operate),
+            (Method::GET, "/retention", Permission::Operate),
+            (Method::GET, "/holds", Permission::Operate),
+            (Method::POST, "/holds/x/release", Permission::Operate),
+            (Method::POST, "/erasures", Permission::Operate),
+            (Method::GET, "/erasures/x/proof", Permission::Operate),
         ] {
             assert_eq!(needed(&method, path), wanted, "{method} {path}");
         }
