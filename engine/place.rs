@@ -1,5 +1,7 @@
 //! Where the tables live: a URL on the allow-list, opened through one lancedb connection over one Lance session.
 
+pub mod lock;
+
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
