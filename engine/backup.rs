@@ -4,7 +4,9 @@
 //! content, and each backup is a list of names and hashes. On the same disk a file is linked, not copied. The list is written
 //! last, so that a backup that was cut off is none.
 
+mod moment;
 mod place;
+mod prune;
 mod restore;
 
 use std::collections::HashMap;
@@ -18,7 +20,9 @@ use crate::error::{Error, Kind, Result};
 use crate::state::{Dumped, Snapshot};
 use crate::store::Store;
 use crate::store::pin::Pinned;
+pub use moment::{Changes, Journal, Moment, RestoredTo, restore_to};
 pub use place::BackupPlace;
+pub use prune::{Pruned, prune};
 pub use restore::{Restored, restore};
 
 /// What this program writes and reads.
@@ -235,6 +239,11 @@ async fn dump_state(store: &Store, snapshot: Snapshot) -> Result<(Dumped, Dump)>
 /// The backups of a place, oldest first.
 pub async fn list(place: &BackupPlace) -> Result<Vec<Summary>> {
     Ok(place.manifests().await?.iter().map(Manifest::summary).collect())
+}
+
+/// The moment of the newest backup of a place, µs since 1970.
+pub async fn newest(place: &BackupPlace) -> Result<Option<i64>> {
+    place.newest().await
 }
 
 /// Reads every file of a backup, of the newest one unless another is named, and compares it with its hash.

@@ -5,6 +5,7 @@
 //! one lock.
 
 pub mod current;
+pub(crate) mod cut;
 mod dictionaries;
 pub mod encode;
 pub(crate) mod expire;

@@ -19,6 +19,10 @@ use crate::error::{Error, Kind, Result};
 const PIECE_BYTES: usize = 8 << 20;
 /// Pieces of one object that are on their way.
 const PIECES_MAX: usize = 4;
+/// Where it is noted which files no backup names any more.
+const DOOMED: &str = "unnamed";
+/// Hexadecimal characters of a hash.
+const SHA256_CHARS: usize = 64;
 /// Backups that one place is read for.
 const BACKUPS_MAX: usize = 10_000;
 
@@ -57,6 +61,11 @@ impl BackupPlace {
         }
         let (objects, base) = crate::place::objects(name, options)?;
         Ok(BackupPlace { name: name.to_owned(), objects, base, folder: is_folder.then(|| PathBuf::from(name)) })
+    }
+
+    /// As it was given.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     fn path(&self, name: &str) -> Path {
@@ -183,13 +192,80 @@ impl BackupPlace {
         Ok(())
     }
 
+    fn list_of(manifest: &Manifest) -> String {
+        format!("backups/{:020}-{}.json", manifest.at_us, manifest.id)
+    }
+
     /// Writes the list of a backup: only now it is one.
     pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let name = format!("backups/{:020}-{}.json", manifest.at_us, manifest.id);
+        let name = Self::list_of(manifest);
         let text = serde_json::to_vec(manifest).expect("a list of plain fields is JSON");
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.objects.put_opts(&self.path(&name), PutPayload::from(text), options).await;
         put.map(|_| ()).map_err(self.failed())
+    }
+
+    /// Removes the list of a backup: it is none any more.
+    pub(super) async fn remove_manifest(&self, manifest: &Manifest) -> Result<()> {
+        self.remove(&Self::list_of(manifest)).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        match self.objects.delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.failed()(e)),
+        }
+    }
+
+    /// Every file that lies here, by its hash, with its bytes.
+    pub(super) async fn files(&self) -> Result<Vec<(String, u64)>> {
+        let listed: Vec<_> =
+            self.objects.list(Some(&self.path("objects"))).try_collect().await.map_err(self.failed())?;
+        let named = |object: &object_store::ObjectMeta| {
+            let name = object.location.filename().filter(|name| name.len() == SHA256_CHARS)?;
+            Some((name.to_owned(), object.size))
+        };
+        Ok(listed.iter().filter_map(named).collect())
+    }
+
+    /// Removes the content of a hash.
+    pub(super) async fn remove_file(&self, sha256: &str) -> Result<()> {
+        self.remove(&Self::object(sha256)).await
+    }
+
+    /// Notes when it was first seen that no backup names these files.
+    pub(super) async fn doom(&self, now_us: i64, files: &[String]) -> Result<()> {
+        let text = serde_json::to_vec(files).expect("a list of texts is JSON");
+        let put = self.objects.put(&self.path(&format!("{DOOMED}/{now_us:020}.json")), PutPayload::from(text)).await;
+        put.map(|_| ()).map_err(self.failed())
+    }
+
+    /// These notes, by their time.
+    pub(super) async fn doomed(&self) -> Result<Vec<(i64, Vec<String>)>> {
+        let listed: Vec<_> = self.objects.list(Some(&self.path(DOOMED))).try_collect().await.map_err(self.failed())?;
+        let mut doomed = Vec::with_capacity(listed.len());
+        for object in listed {
+            let at = object.location.filename().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            let Some(at) = at else { continue };
+            let bytes = self.objects.get(&object.location).await.map_err(self.failed())?.bytes().await;
+            let files = serde_json::from_slice(&bytes.map_err(self.failed())?);
+            // A note that cannot be read is no note: its files are seen for the first time once more.
+            doomed.push((at, files.unwrap_or_default()));
+        }
+        Ok(doomed)
+    }
+
+    /// The note of a time goes.
+    pub(super) async fn forget_doomed(&self, at_us: i64) -> Result<()> {
+        self.remove(&format!("{DOOMED}/{at_us:020}.json")).await
+    }
+
+    /// The moment of the newest backup, by the names alone.
+    pub(super) async fn newest(&self) -> Result<Option<i64>> {
+        let listed: Vec<_> =
+            self.objects.list(Some(&self.path("backups"))).try_collect().await.map_err(self.failed())?;
+        let moment = |object: &object_store::ObjectMeta| object.location.filename()?.split('-').next()?.parse().ok();
+        Ok(listed.iter().filter_map(moment).max())
     }
 
     /// Every backup, oldest first.

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::place::private_file;
-use super::{BackupPlace, DATA, FileEntry, KEYS, STATE, Summary, TABLES, UNFINISHED};
+use super::{BackupPlace, DATA, FileEntry, KEYS, Manifest, STATE, Summary, TABLES, UNFINISHED};
 use crate::error::{Error, Kind, Result};
 use crate::owner::OwnerLock;
 use crate::place::Place;
 use crate::settings::{Settings, WalPlace};
-use crate::state::{Dumped, State};
+use crate::state::{Dumped, Part, State};
 
 /// Bytes that wait to be written.
 const PIECE_BYTES: usize = 8 << 20;
@@ -36,59 +36,134 @@ pub async fn restore(
     at_us: Option<i64>,
 ) -> Result<Restored> {
     let manifest = from.manifest(id, at_us).await?;
-    let data = &settings.data;
-    let doing = |e| Error::unavailable(&format!("restore into {}", data.display()), e);
-    std::fs::create_dir_all(data).map_err(doing)?;
-    if std::fs::read_dir(data).map_err(doing)?.next().is_some() {
-        let why = format!("{} is not empty: restore into a new data directory", data.display());
-        return Err(Error::new(Kind::Conflict, why));
-    }
-    let _owner = OwnerLock::acquire(data)?;
-    private_file(&data.join(UNFINISHED)).and_then(|file| file.sync_all()).map_err(doing)?;
-    let place = Place::open(settings).await?;
-    let there = place.connection().table_names().execute().await;
-    let there = there.map_err(|e| Error::unavailable("list the tables", e))?;
-    if !there.is_empty() {
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("{} holds tables already: restore into a new place", place.url()),
-        ));
-    }
-    for file in &manifest.files {
-        if let Some(name) = file.name.strip_prefix(TABLES) {
-            let to = name.split('/').fold(place.base().clone(), |path, part| path.join(part));
-            put(&*place.objects(), &to, from, file).await?;
-        } else if let Some(name) = file.name.strip_prefix(KEYS) {
-            match settings.wal {
-                WalPlace::Local => write(&data.join("wal").join(checked(name)?), from, file).await?,
-                WalPlace::Store => put(&*place.objects(), &place.path("wal").join(name), from, file).await?,
-            }
-        } else if let Some(name) = file.name.strip_prefix(DATA) {
-            write(&data.join(checked(name)?), from, file).await?;
-        }
-    }
-    place.settle().await?;
-    let state = restore_state(settings, from, &manifest.files).await?;
-    if state != manifest.state {
-        return Err(Error::new(Kind::Corrupt, "the dump of the state database is not the one of this backup"));
-    }
-    std::fs::remove_file(data.join(UNFINISHED)).map_err(doing)?;
-    std::fs::File::open(data).and_then(|dir| dir.sync_all()).map_err(doing)?;
-    Ok(Restored { backup: manifest.summary(), state })
+    let target = Target::begin(settings).await?;
+    target.put_tables(from, &manifest.files).await?;
+    target.put_keys(from, &manifest.files, &|keys| keys).await?;
+    target.put_beside(from, &manifest.files).await?;
+    target.place.settle().await?;
+    let state = State::open(settings).await?;
+    let all = |_: &str| true;
+    let dumps: [Dump<'_>; 1] = [(from, &manifest, &all)];
+    let loaded = target.load(&state, &dumps).await;
+    state.close().await;
+    loaded?;
+    target.finish()?;
+    Ok(Restored { backup: manifest.summary(), state: manifest.state })
 }
 
-async fn restore_state(settings: &Settings, from: &BackupPlace, files: &[FileEntry]) -> Result<Dumped> {
-    let dump = files.iter().find(|file| file.name == STATE);
-    let dump = dump.ok_or_else(|| Error::new(Kind::Corrupt, "the backup holds no state database"))?;
-    let path = settings.data.join("state.part");
-    write(&path, from, dump).await?;
-    let failed = |e| Error::unavailable("read the dump of the state database", e);
-    let state = State::open(settings).await?;
-    let mut lines = BufReader::new(std::fs::File::open(&path).map_err(failed)?);
-    let loaded = state.load(&mut lines).await;
-    state.close().await;
-    std::fs::remove_file(&path).map_err(failed)?;
-    loaded
+/// A backup, where it lies, and which tables of its state database are wanted.
+pub(super) type Dump<'a> = (&'a BackupPlace, &'a Manifest, &'a (dyn Fn(&str) -> bool + Sync));
+
+/// A new data directory that is being filled. Until [`Target::finish`] it is no store.
+pub(super) struct Target<'a> {
+    settings: &'a Settings,
+    pub place: Place,
+    _owner: OwnerLock,
+}
+
+impl<'a> Target<'a> {
+    /// Begins in a data directory and a place of tables that hold nothing.
+    pub async fn begin(settings: &'a Settings) -> Result<Target<'a>> {
+        let data = &settings.data;
+        let doing = |e| Error::unavailable(&format!("restore into {}", data.display()), e);
+        std::fs::create_dir_all(data).map_err(doing)?;
+        if std::fs::read_dir(data).map_err(doing)?.next().is_some() {
+            let why = format!("{} is not empty: restore into a new data directory", data.display());
+            return Err(Error::new(Kind::Conflict, why));
+        }
+        let owner = OwnerLock::acquire(data)?;
+        private_file(&data.join(UNFINISHED)).and_then(|file| file.sync_all()).map_err(doing)?;
+        let place = Place::open(settings).await?;
+        let there = place.connection().table_names().execute().await;
+        let there = there.map_err(|e| Error::unavailable("list the tables", e))?;
+        if !there.is_empty() {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("{} holds tables already: restore into a new place", place.url()),
+            ));
+        }
+        Ok(Target { settings, place, _owner: owner })
+    }
+
+    /// The files of every table.
+    pub async fn put_tables(&self, from: &BackupPlace, files: &[FileEntry]) -> Result<()> {
+        for file in files {
+            if let Some(name) = file.name.strip_prefix(TABLES) {
+                let to = name.split('/').fold(self.place.base().clone(), |path, part| path.join(part));
+                put(&*self.place.objects(), &to, from, file).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The idempotency keys of what is no longer in the log, those of them that `keep` leaves.
+    pub async fn put_keys(
+        &self,
+        from: &BackupPlace,
+        files: &[FileEntry],
+        keep: &(dyn Fn(Vec<u8>) -> Vec<u8> + Sync),
+    ) -> Result<()> {
+        for file in files {
+            let Some(name) = file.name.strip_prefix(KEYS) else { continue };
+            let content = keep(content(from, file).await?);
+            match self.settings.wal {
+                WalPlace::Local => {
+                    let to = self.settings.data.join("wal").join(checked(name)?);
+                    let failed = |e| Error::unavailable(&format!("write {}", to.display()), e);
+                    let mut out = new_file(&to).map_err(failed)?;
+                    out.write_all(&content).and_then(|()| synced(&out, &to)).map_err(failed)?;
+                }
+                WalPlace::Store => {
+                    let to = self.place.path("wal").join(name);
+                    let failed = |e: object_store::Error| Error::unavailable(&format!("write {to}"), e);
+                    self.place.objects().put(&to, PutPayload::from(content)).await.map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The small files of the data directory.
+    pub async fn put_beside(&self, from: &BackupPlace, files: &[FileEntry]) -> Result<()> {
+        for file in files {
+            if let Some(name) = file.name.strip_prefix(DATA) {
+                write(&self.settings.data.join(checked(name)?), from, file).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is wanted of these dumps in place of what a new state database holds.
+    pub async fn load(&self, state: &State, dumps: &[Dump<'_>]) -> Result<()> {
+        let failed = |e| Error::unavailable("read the dump of the state database", e);
+        let mut parts = Vec::with_capacity(dumps.len());
+        let mut paths = Vec::with_capacity(dumps.len());
+        for (number, (from, manifest, wants)) in dumps.iter().enumerate() {
+            let dump = manifest.files.iter().find(|file| file.name == STATE);
+            let dump = dump.ok_or_else(|| Error::new(Kind::Corrupt, "the backup holds no state database"))?;
+            let path = self.settings.data.join(format!("state-{number}.part"));
+            write(&path, from, dump).await?;
+            let lines = BufReader::new(std::fs::File::open(&path).map_err(failed)?);
+            parts.push(Part { lines: Box::new(lines), wants: *wants });
+            paths.push(path);
+        }
+        let loaded = state.load_parts(parts).await;
+        for path in paths {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+        match loaded?.iter().zip(dumps).all(|(loaded, (_, manifest, _))| *loaded == manifest.state) {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Corrupt, "the dump of the state database is not the one of this backup")),
+        }
+    }
+
+    /// From now on it is a store.
+    pub fn finish(self) -> Result<()> {
+        let data = &self.settings.data;
+        let doing = |e| Error::unavailable(&format!("restore into {}", data.display()), e);
+        std::fs::remove_file(data.join(UNFINISHED)).map_err(doing)?;
+        std::fs::File::open(data).and_then(|dir| dir.sync_all()).map_err(doing)
+    }
 }
 
 /// A name of a file below a folder, and nowhere else.
@@ -111,11 +186,34 @@ fn held_against(file: &FileEntry, hasher: Sha256, bytes: u64) -> Result<()> {
     }
 }
 
+/// A new file, and its folder where that is not there.
+fn new_file(to: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::create_dir_all(to.parent().expect("a file lies in a folder"))?;
+    private_file(to)
+}
+
+fn synced(file: &std::fs::File, path: &Path) -> std::io::Result<()> {
+    file.sync_all()?;
+    std::fs::File::open(path.parent().expect("a file lies in a folder"))?.sync_all()
+}
+
+/// A small file's content, held against its hash.
+async fn content(from: &BackupPlace, file: &FileEntry) -> Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    let mut take = |piece: &[u8]| {
+        whole.extend_from_slice(piece);
+        Ok(())
+    };
+    from.read(&file.sha256, &mut take).await?;
+    let mut hasher = Sha256::new();
+    hasher.update(&whole);
+    held_against(file, hasher, whole.len() as u64)?;
+    Ok(whole)
+}
+
 async fn write(to: &Path, from: &BackupPlace, file: &FileEntry) -> Result<()> {
     let failed = |e| Error::unavailable(&format!("write {}", to.display()), e);
-    let above = to.parent().expect("a file lies in a folder");
-    std::fs::create_dir_all(above).map_err(failed)?;
-    let mut out = private_file(to).map_err(failed)?;
+    let mut out = new_file(to).map_err(failed)?;
     let (mut hasher, mut bytes) = (Sha256::new(), 0);
     let mut take = |piece: &[u8]| {
         hasher.update(piece);
@@ -124,7 +222,7 @@ async fn write(to: &Path, from: &BackupPlace, file: &FileEntry) -> Result<()> {
     };
     from.read(&file.sha256, &mut take).await?;
     held_against(file, hasher, bytes)?;
-    out.sync_all().and_then(|()| std::fs::File::open(above)?.sync_all()).map_err(failed)
+    synced(&out, to).map_err(failed)
 }
 
 async fn put(
@@ -134,19 +232,11 @@ async fn put(
     file: &FileEntry,
 ) -> Result<()> {
     let failed = |e: object_store::Error| Error::unavailable(&format!("write {to}"), e);
-    let (mut hasher, mut bytes) = (Sha256::new(), 0);
     if file.size_bytes <= PIECE_BYTES as u64 {
-        let mut whole = Vec::new();
-        let mut take = |piece: &[u8]| {
-            hasher.update(piece);
-            bytes += piece.len() as u64;
-            whole.extend_from_slice(piece);
-            Ok(())
-        };
-        from.read(&file.sha256, &mut take).await?;
-        held_against(file, hasher, bytes)?;
+        let whole = content(from, file).await?;
         return objects.put(to, PutPayload::from(whole)).await.map(|_| ()).map_err(failed);
     }
+    let (mut hasher, mut bytes) = (Sha256::new(), 0);
     let upload = objects.put_multipart(to).await.map_err(failed)?;
     let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE_BYTES);
     let mut take = |piece: &[u8]| {

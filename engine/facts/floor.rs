@@ -118,6 +118,12 @@ impl Facts {
         Ok(first)
     }
 
+    /// The time (µs) before which rows of some tenant may be gone for a reason, if any are.
+    pub fn floor_us(&self, floor: Floor) -> Option<i64> {
+        let gone = floors_above(&self.snapshot().dataset, i64::MIN);
+        gone.into_iter().find(|(of, _)| *of == floor).map(|(_, us)| us)
+    }
+
     /// The place in the log before which rows may be gone for a reason: what stands behind it must be complete.
     pub fn floor_seq(&self, floor: Floor) -> u64 {
         let dataset = self.snapshot().dataset;
@@ -128,6 +134,20 @@ impl Facts {
         };
         dataset.config().iter().filter_map(of).max().unwrap_or(0)
     }
+}
+
+/// Why rows that were there at a time (µs) are gone, of whatever tenant, and since when the table is whole again.
+pub(crate) fn floors_above(dataset: &Dataset, us: i64) -> Vec<(Floor, i64)> {
+    let above = |floor: Floor| {
+        let (_, key) = floor.keys();
+        let begins = format!("{key}/");
+        let of = |(name, value): (&String, &String)| {
+            (name == key || name.starts_with(&begins)).then(|| value.parse::<i64>().ok()).flatten()
+        };
+        let highest = dataset.config().iter().filter_map(of).max()?;
+        (us < highest).then_some((floor, highest))
+    };
+    Floor::ALL.into_iter().filter_map(above).collect()
 }
 
 /// Refuses a look back to where rows of these tenants are gone already: the answer would be incomplete.

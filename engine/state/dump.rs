@@ -31,6 +31,14 @@ pub struct Snapshot {
     open: Open,
 }
 
+/// A dump to be loaded, and which of its tables are wanted.
+pub struct Part<'a> {
+    /// Its lines.
+    pub lines: Box<dyn BufRead + Send + 'a>,
+    /// Whether a table is wanted.
+    pub wants: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
 /// How much a dump holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dumped {
@@ -60,7 +68,13 @@ impl State {
     }
 
     /// Puts a dump in place of what a new database holds. Refused where the database was used before.
-    pub async fn load(&self, dump: &mut (dyn BufRead + Send)) -> Result<Dumped> {
+    pub async fn load(&self, dump: Box<dyn BufRead + Send + '_>) -> Result<Dumped> {
+        let loaded = self.load_parts(vec![Part { lines: dump, wants: &|_| true }]).await?;
+        Ok(loaded.into_iter().next().expect("one dump has one count"))
+    }
+
+    /// The same of several dumps, of each the tables that are wanted. Answers how much each of them holds, wanted or not.
+    pub async fn load_parts(&self, parts: Vec<Part<'_>>) -> Result<Vec<Dumped>> {
         let used = self.fetch("SELECT size FROM audit_head WHERE size > 0", &[]).await?.len();
         if used > 0 || !self.fetch("SELECT id FROM api_key LIMIT 1", &[]).await?.is_empty() {
             let why = "the state database is in use: restore into a new one";
@@ -79,15 +93,18 @@ impl State {
         for table in known.iter().rev() {
             transaction.execute(AssertSqlSafe(format!("DELETE FROM \"{table}\"")), &[]).await?;
         }
-        let dumped = load_lines(&mut transaction, dump, &known, &booleans).await?;
+        let mut loaded = Vec::with_capacity(parts.len());
+        for part in parts {
+            loaded.push(load_lines(&mut transaction, part, &known, &booleans).await?);
+        }
         transaction.commit().await?;
-        Ok(dumped)
+        Ok(loaded)
     }
 }
 
 async fn load_lines(
     transaction: &mut Transaction,
-    dump: &mut (dyn BufRead + Send),
+    Part { lines: mut dump, wants }: Part<'_>,
     known: &[String],
     booleans: &[(String, String)],
 ) -> Result<Dumped> {
@@ -95,6 +112,7 @@ async fn load_lines(
     let mut dumped = Dumped::default();
     let mut into: Option<(String, Vec<String>, Vec<bool>)> = None;
     let mut waiting: Vec<Vec<Value>> = Vec::new();
+    let mut is_wanted = false;
     let mut line = String::new();
     loop {
         line.clear();
@@ -109,8 +127,11 @@ async fn load_lines(
                     into.as_ref().ok_or_else(|| torn("a row stands before its table".to_owned()))?;
                 let cells: Option<Vec<Value>> = cells.into_iter().zip(is_bool).map(|(c, b)| cell_of(c, *b)).collect();
                 let cells = cells.filter(|cells| cells.len() == columns.len());
-                waiting.push(cells.ok_or_else(|| torn("a row does not fit its columns".to_owned()))?);
+                let cells = cells.ok_or_else(|| torn("a row does not fit its columns".to_owned()))?;
                 dumped.rows += 1;
+                if is_wanted {
+                    waiting.push(cells);
+                }
                 if waiting.len() == CHUNK_ROWS {
                     insert(transaction, into.as_ref(), &mut waiting).await?;
                 }
@@ -133,6 +154,7 @@ async fn load_lines(
                 let columns = columns.ok_or_else(|| torn(format!("table {table} has no columns")))?;
                 let is_bool = columns.iter().map(|c| booleans.iter().any(|(t, b)| *t == table && b == c)).collect();
                 dumped.tables += 1;
+                is_wanted = wants(&table);
                 into = Some((table, columns, is_bool));
             }
             _ => return Err(torn("a line is neither a table nor a row".to_owned())),

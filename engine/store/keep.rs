@@ -32,6 +32,11 @@ impl Store {
         self.facts(table.name)?.due(kept, self.ports.clock.now_us()).await
     }
 
+    /// The time (µs since 1970) before which rows of a table may be gone, having outlived their retention.
+    pub fn retention_floor_us(&self, table: &str) -> Option<i64> {
+        self.tables.get(table).and_then(|facts| facts.floor_us(Floor::Retention))
+    }
+
     /// The place in the log before which rows of a table may be gone, having outlived their retention.
     pub fn retention_floor(&self, table: &str) -> u64 {
         self.tables.get(table).map_or(0, |facts| facts.floor_seq(Floor::Retention))

@@ -13,6 +13,7 @@ use crate::table::{Column, Index, Type};
 
 mod derived;
 mod keep;
+mod moment;
 mod zones;
 
 static EVENT: Table = Table {

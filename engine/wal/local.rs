@@ -189,7 +189,7 @@ fn keep_keys(segment: &Segment) -> io::Result<()> {
 }
 
 /// Keys as lines of JSON, each behind its checksum.
-pub(super) fn format_keys(keys: &[Key]) -> Vec<u8> {
+pub(crate) fn format_keys(keys: &[Key]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
         let json = serde_json::to_vec(key).expect("a key is plain data");
@@ -202,7 +202,7 @@ pub(super) fn format_keys(keys: &[Key]) -> Vec<u8> {
 
 /// The keys of such lines. A damaged line is told of in `dropped`: were it believed, a repeated delivery would pass for a
 /// new one, and a number out of place would become the log's next.
-pub(super) fn parse_keys(bytes: &[u8], name: &str, dropped: &mut Vec<String>) -> Vec<Key> {
+pub(crate) fn parse_keys(bytes: &[u8], name: &str, dropped: &mut Vec<String>) -> Vec<Key> {
     let mut keys = Vec::new();
     for (number, line) in bytes.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         match parse_key(line) {

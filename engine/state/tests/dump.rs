@@ -31,7 +31,7 @@ async fn fill(state: &State) {
 
 async fn loaded(settings: &Settings, lines: &str) -> State {
     let state = State::open(settings).await.unwrap();
-    state.load(&mut BufReader::new(lines.as_bytes())).await.unwrap();
+    state.load(Box::new(BufReader::new(lines.as_bytes()))).await.unwrap();
     state
 }
 
@@ -50,18 +50,19 @@ async fn a_dump_is_one_moment_and_becomes_the_same_database() {
     let copy = loaded(&Settings::new(to.path()), &lines).await;
     assert_eq!(dump(&copy).await, lines);
     // A used database is not written over, and half a dump is none.
-    let again = copy.load(&mut BufReader::new(lines.as_bytes())).await.unwrap_err();
+    let again = copy.load(Box::new(BufReader::new(lines.as_bytes()))).await.unwrap_err();
     assert_eq!(again.kind(), Kind::Conflict);
     let fresh = tempfile::tempdir().unwrap();
     let fresh = State::open(&Settings::new(fresh.path())).await.unwrap();
+    let refused = async |lines: &str| fresh.load(Box::new(BufReader::new(lines.as_bytes()))).await.unwrap_err();
     for cut in [lines.len() / 2, lines.rfind("{\"end\"").unwrap()] {
-        assert_eq!(fresh.load(&mut BufReader::new(&lines.as_bytes()[..cut])).await.unwrap_err().kind(), Kind::Corrupt);
+        assert_eq!(refused(&lines[..cut]).await.kind(), Kind::Corrupt);
     }
     let unknown = lines.replace("{\"table\":\"tenant\"", "{\"table\":\"tenants_of_tomorrow\"").replace(
         "\"columns\":[\"id\",\"name\",\"created_at\",\"ended_at\"],\"table\":\"tenant\"",
         "\"columns\":[\"id\"],\"table\":\"tenants_of_tomorrow\"",
     );
-    let newer = fresh.load(&mut BufReader::new(unknown.as_bytes())).await.unwrap_err();
+    let newer = refused(&unknown).await;
     assert!(newer.to_string().contains("use a newer one"), "{newer}");
 }
 
