@@ -10,6 +10,7 @@ pub mod export;
 pub mod merkle;
 pub mod proof;
 pub mod retire;
+mod rewind;
 pub mod root;
 pub mod siem;
 mod stored;
@@ -31,6 +32,7 @@ use writer::Command;
 
 pub use denial::{SAMPLED_MAX, WINDOW};
 pub use entry::{Entry, Outcome};
+pub use rewind::Rewind;
 pub use witness::{Book, Compared, compare};
 
 /// Decisions and changes.
