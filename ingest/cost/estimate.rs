@@ -3,7 +3,9 @@
 //! settled at once.
 
 mod clusters;
+mod known;
 mod models;
+mod schedule;
 
 use std::collections::BTreeSet;
 
@@ -19,8 +21,13 @@ use sha2::{Digest, Sha256};
 use super::instant;
 
 pub use clusters::ClusterWish;
+use known::Known;
+pub use schedule::{Beat, Schedule};
 
 const DAY_US: i64 = 86_400_000_000;
+/// What estimates of model calls, and of clusters, are made of.
+const SPANS: &str = "otel_span";
+const USAGE: &str = "k8s_usage";
 /// Days written by one command; more of them are several commands.
 const DAYS_MAX: i64 = 400;
 
@@ -55,6 +62,14 @@ fn days(window: (i64, i64), now: i64) -> Result<Vec<(i64, i64)>> {
     Ok(days.map(|day| (day, (day + DAY_US).min(now))).collect())
 }
 
+/// What a reader is told of a day that keeps its estimates.
+fn kept(day: i64) -> String {
+    format!(
+        "{}: what it was estimated from has outlived its retention in part; its estimates stay as they are",
+        day_name(day)
+    )
+}
+
 /// `2026-10-01`.
 fn day_name(day: i64) -> String {
     let (year, month, day) = instant::date(day);
@@ -75,6 +90,36 @@ fn charge_id(words: &[&str]) -> String {
         hash.update(word.as_bytes());
     }
     hex::encode(&hash.finalize()[..16])
+}
+
+/// Where sets are written, and which are not written again.
+struct Writing<'a> {
+    store: &'a Store,
+    scope: Scope,
+    seals: Seals,
+    known: Option<&'a Known>,
+    /// What they are made of may be gone before this time, having outlived its retention.
+    whole_from: Option<i64>,
+}
+
+impl<'a> Writing<'a> {
+    /// Of what the table `origin` holds.
+    async fn begin(store: &'a Store, known: Option<&'a Known>, origin: &str) -> Result<Writing<'a>> {
+        let scope = Scope::platform("cost/estimate");
+        let seals = Seals::load(store, &scope).await?;
+        Ok(Writing { store, scope, seals, known, whole_from: store.retention_floor_us(origin) })
+    }
+}
+
+/// What became of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// It holds so many rows now.
+    Rows(u64),
+    /// It is known to hold the same already.
+    Same,
+    /// It keeps what it held: that was made of more than is left.
+    Kept,
 }
 
 /// Rows of one set under construction.
@@ -110,12 +155,21 @@ impl Set {
     }
 
     /// Writes the set in place of what it held.
-    async fn write(mut self, store: &Store, scope: &Scope, seals: &Seals, day: i64, source: &str) -> Result<u64> {
+    async fn write(mut self, to: &Writing<'_>, day: i64, source: &str) -> Result<Written> {
+        let count = self.rows.len() as u64;
+        let rows = self.rows.finish();
+        let digest = known::digest(&rows)?;
+        if to.known.is_some_and(|known| known.holds(&self.name, &digest)) {
+            return Ok(Written::Same);
+        }
         let sql = format!("SELECT DISTINCT x_tenant FROM cost_line WHERE x_set = {}", literal(&self.name));
-        let before = Answer::of(store, scope, sql, &[]).await?.texts("x_tenant")?;
+        let before = Answer::of(to.store, &to.scope, sql, &[]).await?.texts("x_tenant")?;
+        if before.iter().flatten().next().is_some() && to.whole_from.is_some_and(|from| day < from) {
+            return Ok(Written::Kept);
+        }
         self.tenants.extend(before.iter().flatten().map(str::to_owned));
         let (period, _) = month(day);
-        if let Some(tenant) = self.tenants.iter().find(|tenant| seals.holds(tenant, period, None)) {
+        if let Some(tenant) = self.tenants.iter().find(|tenant| to.seals.holds(tenant, period, None)) {
             let text = format!(
                 "the billing period {} of {tenant} is sealed: no estimates are written into it",
                 instant::period_name(period)
@@ -124,31 +178,43 @@ impl Set {
         }
         let sets: Vec<SetOf> =
             self.tenants.iter().map(|tenant| SetOf { tenant: tenant.clone(), name: self.name.clone() }).collect();
-        let count = self.rows.len() as u64;
-        replace_sets(store, source, &sets, vec![self.rows.finish()]).await?;
-        Ok(count)
+        replace_sets(to.store, source, &sets, vec![rows]).await?;
+        if let Some(known) = to.known {
+            known.keep(self.name, digest);
+        }
+        Ok(Written::Rows(count))
     }
 }
 
 /// Estimates what clusters cost, from their stored usage, and writes it day by day.
 pub async fn clusters(store: &Store, wish: &ClusterWish) -> Result<Estimated> {
-    let days = days(wish.window, store.clock().now_us())?;
-    let _turn = TURN.lock().await;
-    let scope = Scope::platform("cost/estimate");
-    let seals = Seals::load(store, &scope).await?;
-    let mut estimated = clusters::write(store, &scope, &seals, &days, wish).await?;
-    settle(store, wish.window, &mut estimated).await?;
-    Ok(estimated)
+    clusters_but(store, wish, None).await
 }
 
 /// Estimates what model calls cost, from their spans, and writes it day by day.
 pub async fn models(store: &Store, window: (i64, i64)) -> Result<Estimated> {
+    models_but(store, window, None).await
+}
+
+/// The same, but for what is known to be written; where nothing else is, there is nothing to settle.
+async fn clusters_but(store: &Store, wish: &ClusterWish, known: Option<&Known>) -> Result<Estimated> {
+    let days = days(wish.window, store.clock().now_us())?;
+    let _turn = TURN.lock().await;
+    let mut estimated = clusters::write(&Writing::begin(store, known, USAGE).await?, &days, wish).await?;
+    if known.is_none() || estimated.days > 0 {
+        settle(store, wish.window, &mut estimated).await?;
+    }
+    Ok(estimated)
+}
+
+/// The same of model calls.
+async fn models_but(store: &Store, window: (i64, i64), known: Option<&Known>) -> Result<Estimated> {
     let days = days(window, store.clock().now_us())?;
     let _turn = TURN.lock().await;
-    let scope = Scope::platform("cost/estimate");
-    let seals = Seals::load(store, &scope).await?;
-    let mut estimated = models::write(store, &scope, &seals, &days).await?;
-    settle(store, window, &mut estimated).await?;
+    let mut estimated = models::write(&Writing::begin(store, known, SPANS).await?, &days).await?;
+    if known.is_none() || estimated.days > 0 {
+        settle(store, window, &mut estimated).await?;
+    }
     Ok(estimated)
 }
 

@@ -9,12 +9,11 @@ use ledger::allocate::{Entry, Options, Row, Share, allocate};
 use ledger::answer::Answer;
 use ledger::decimal::{self, scaled};
 use ledger::estimate::resource_key;
-use ledger::period::Seals;
 use ledger::price::ResourceBook;
 use ledger::rewrite::{instant, literal};
 use serde::{Deserialize, Serialize};
 
-use super::{Estimated, Set, charge_id, day_name};
+use super::{Estimated, Set, Writing, Written, charge_id, day_name, kept};
 use crate::allocation::stored::{self, Measure, Measured, Priced, Stored};
 
 /// Name and version of the rules, as `AllocatedMethodId`.
@@ -51,13 +50,8 @@ const LABELS: &[(&str, &[&str])] = &[
 ];
 
 /// Writes the days.
-pub async fn write(
-    store: &Store,
-    scope: &Scope,
-    seals: &Seals,
-    days: &[(i64, i64)],
-    wish: &ClusterWish,
-) -> Result<Estimated> {
+pub async fn write(to: &Writing<'_>, days: &[(i64, i64)], wish: &ClusterWish) -> Result<Estimated> {
+    let Writing { store, scope, .. } = to;
     let share_idle: Share = wish.share_idle.parse()?;
     let prices = ResourceBook::load(store).await?;
     let mut estimated = Estimated::default();
@@ -74,8 +68,14 @@ pub async fn write(
             estimated.faults.extend(outcome.faults);
             estimated.unpriced.extend(read.unpriced.iter().cloned());
             estimated.notes.extend(read.notes.iter().cloned());
-            estimated.rows += set.write(store, scope, seals, *start, SOURCE).await?;
-            was_written = true;
+            match set.write(to, *start, SOURCE).await? {
+                Written::Rows(rows) => {
+                    estimated.rows += rows;
+                    was_written = true;
+                }
+                Written::Same => {}
+                Written::Kept => estimated.notes.push(kept(*start)),
+            }
         }
         estimated.days += u64::from(was_written);
     }

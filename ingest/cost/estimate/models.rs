@@ -5,10 +5,9 @@ use engine::arrow::array::Array;
 use engine::{Result, Scope, Store, Value};
 use ledger::answer::{Answer, amount, text};
 use ledger::estimate::model_key;
-use ledger::period::Seals;
 use ledger::rewrite::instant;
 
-use super::{Estimated, Set, charge_id, day_name};
+use super::{Estimated, Set, Writing, Written, charge_id, day_name, kept};
 
 const SCHEMA: &str = "Stellwerk model estimate";
 const SOURCE: &str = "cost/estimate/models";
@@ -29,15 +28,20 @@ const OF: &[(&str, &str)] = &[
 ];
 
 /// Writes the days.
-pub async fn write(store: &Store, scope: &Scope, seals: &Seals, days: &[(i64, i64)]) -> Result<Estimated> {
+pub async fn write(to: &Writing<'_>, days: &[(i64, i64)]) -> Result<Estimated> {
     let mut estimated = Estimated::default();
     for (start, end) in days {
         let mut set = Set::new(format!("estimate|models|{}", day_name(*start)));
-        let calls = Calls::read(store, scope, (*start, *end)).await?;
+        let calls = Calls::read(to.store, &to.scope, (*start, *end)).await?;
         calls.fill((*start, *end), &mut set, &mut estimated)?;
-        let rows = set.write(store, scope, seals, *start, SOURCE).await?;
-        estimated.rows += rows;
-        estimated.days += u64::from(rows > 0);
+        match set.write(to, *start, SOURCE).await? {
+            Written::Rows(rows) => {
+                estimated.rows += rows;
+                estimated.days += u64::from(rows > 0);
+            }
+            Written::Same => {}
+            Written::Kept => estimated.notes.push(kept(*start)),
+        }
     }
     estimated.unpriced.sort();
     estimated.unpriced.dedup();
