@@ -1,7 +1,10 @@
 //! The full cycle over a real S3 server: tables on it, then the log on it too, with no trusted local disk.
 
-use crate::harness::{Ground, Server, Service, skipped};
-use crate::records::logs;
+use engine::object_store::aws::{AwsAuthorizer, AwsCredential};
+use engine::object_store::client::HttpRequestBody;
+
+use crate::harness::{Ground, Http, Server, Service, run, skipped};
+use crate::records::{PROTOBUF, logs};
 
 const USER: &str = "stellwerk";
 const PASSWORD: &str = "stellwerk-tests";
@@ -78,6 +81,113 @@ fn tables_live_on_s3() {
     assert!(audit(&["export", "--to", "s3://tests/audit"]).ok().stdout.contains("signed"));
     let verified = audit(&["verify", "--root", "s3://tests/audit"]).ok().stdout;
     assert!(verified.contains("nothing was changed"), "{verified}");
+}
+
+/// Tables on S3, backed up to S3, restored on S3 and on a disk: the newest backup, and a moment between two.
+#[test]
+fn a_backup_on_s3_is_restored_on_s3_and_on_a_disk() {
+    let Some(bucket) = bucket() else { return };
+    let options = bucket.options();
+    let given: Vec<&str> = options.iter().flat_map(|option| ["--option", option.as_str()]).collect();
+    let ground = Ground::new();
+    let server = Server::start(&ground, &bucket.args(&options, "s3://tests/origin"));
+    let send = |body: &str| {
+        let reply = server.connect().post("/v1/logs", PROTOBUF, logs("s3", &[body.to_owned()]));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    let create = || {
+        let done = ground.run(&[&["backup", "create", "s3://tests/backups", "--format", "json"][..], &given].concat());
+        serde_json::from_str::<serde_json::Value>(&done.ok().stdout).expect("JSON")[0].clone()
+    };
+    send("first");
+    let first = create();
+    send("second");
+    let to = server.cell("SELECT max(ingested_at) FROM otel_log");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    send("third");
+    let second = create();
+    assert!(second["new_bytes"].as_u64() < second["size_bytes"].as_u64(), "incremental: {second}");
+    send("later");
+    assert_eq!(server.stop().0, Some(0));
+    let verified = run(&[&["backup", "verify", "s3://tests/backups"][..], &given].concat()).ok().stdout;
+    assert!(verified.contains("are what was written"), "{verified}");
+
+    let on_s3 = bucket.args(&options, "s3://tests/restored");
+    let cases: [(&str, &[&str], &[&str], &[&str]); 4] = [
+        ("newest", &[], &[], &["first", "second", "third"]),
+        ("by-id", &["--id", first["id"].as_str().expect("an id")], &[], &["first"]),
+        ("moment", &["--to", &to], &[], &["first", "second"]),
+        ("on-s3", &["--to", &to], &on_s3, &["first", "second"]),
+    ];
+    for (name, which, store, wanted) in cases {
+        let data = ground.beside(name);
+        let place = [&["--data", data.to_str().expect("UTF-8")][..], store].concat();
+        let restore = [&["backup", "restore", "s3://tests/backups"][..], &given, which, &place].concat();
+        run(&restore).ok();
+        let sql = "SELECT body FROM otel_log ORDER BY _seq";
+        let rows = run(&[&["sql", sql, "--format", "csv"][..], &place].concat()).ok().stdout;
+        assert_eq!(rows.lines().skip(1).collect::<Vec<_>>(), wanted, "{name}");
+        let verified = run(&[&["audit", "verify"][..], &place].concat()).ok().stdout;
+        assert!(verified.contains("nothing was changed"), "{name}: {verified}");
+    }
+    let data = ground.beside("twice");
+    let again = ["backup", "restore", "s3://tests/backups", "--data", data.to_str().expect("UTF-8")];
+    let refused = run(&[&again[..], &given, &on_s3].concat());
+    assert!(refused.code == Some(3) && refused.stderr.contains("holds tables already"), "{}", refused.stderr);
+}
+
+impl Bucket {
+    /// A request of S3's own interface, signed; answers status and body.
+    fn ask(&self, method: &str, path: &str, more: &[(&str, &str)]) -> (u16, String) {
+        let uri = format!("http://{}{path}", self.address());
+        let mut request = hyper::Request::builder().method(method).uri(uri);
+        for (name, value) in more {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(HttpRequestBody::empty()).expect("a valid request");
+        let credential = AwsCredential { key_id: USER.into(), secret_key: PASSWORD.into(), token: None };
+        let signing = AwsAuthorizer::new(&credential, "s3", "us-east-1");
+        signing.try_authorize(&mut request, None).expect("a signature");
+        let headers: Vec<(&str, &str)> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().expect("a header of text")))
+            .collect();
+        let reply = Http::new(self.address(), "").send(method, path, &headers, "").expect("a reply");
+        (reply.status, reply.text())
+    }
+}
+
+/// Roots in a bucket with locks: the store itself refuses to let that version go before its time.
+#[test]
+fn an_exported_root_is_locked() {
+    let Some(bucket) = bucket() else { return };
+    let (status, said) = bucket.ask("PUT", "/locked", &[("x-amz-bucket-object-lock-enabled", "true")]);
+    assert_eq!(status, 200, "{said}");
+    let options = bucket.options();
+    let given: Vec<&str> = options.iter().flat_map(|option| ["--option", option.as_str()]).collect();
+    let ground = Ground::new();
+    ground.run(&["key", "create", "somebody", "--tenant", "acme"]).ok();
+    let export = |to: &str, more: &[&str]| ground.run(&[&["audit", "export", "--to", to][..], &given, more].concat());
+    export("s3://locked/audit", &["--lock", "2d"]).ok();
+    let (_, listed) = bucket.ask("GET", "/locked?versions=", &[]);
+    let between = |begin: &str, end: &str| {
+        let rest = listed.split_once(begin).unwrap_or_else(|| panic!("{begin} in {listed}")).1;
+        rest.split_once(end).expect("an end").0.to_owned()
+    };
+    let (key, version) = (between("<Key>", "</Key>"), between("<VersionId>", "</VersionId>"));
+    assert!(key.starts_with("audit/roots/"), "{listed}");
+    let (status, held) = bucket.ask("GET", &format!("/locked/{key}?retention="), &[]);
+    assert!(status == 200 && held.contains("GOVERNANCE"), "{status} {held}");
+    let (status, said) = bucket.ask("DELETE", &format!("/locked/{key}?versionId={version}"), &[]);
+    assert_eq!(status, 403, "{said}");
+    let verified = ground.run(&[&["audit", "verify", "--root", "s3://locked/audit"][..], &given].concat()).ok().stdout;
+    assert!(verified.contains("nothing was changed"), "{verified}");
+    // Where there are no locks, nothing is exported that only seems to be locked.
+    for to in ["s3://tests/audit", ground.beside("folder").to_str().expect("UTF-8")] {
+        let refused = export(to, &["--lock", "2d"]);
+        assert!(refused.code != Some(0), "{to}: {}", refused.stdout);
+    }
 }
 
 #[test]

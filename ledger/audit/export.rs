@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use engine::object_store::path::Path;
 use engine::object_store::{self, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use engine::place::lock::Lock;
 use engine::{Error, Kind, Result, State, Value};
 use futures::TryStreamExt;
 
@@ -26,6 +27,8 @@ pub struct Destination {
     /// As it was given.
     pub name: String,
     objects: Arc<dyn ObjectStore>,
+    /// The same place, where what is put is locked.
+    locked: Option<Arc<dyn ObjectStore>>,
     base: Path,
 }
 
@@ -33,7 +36,14 @@ impl Destination {
     /// A folder, or the URL of an object store with its options.
     pub fn open(name: &str, options: &[(String, String)]) -> Result<Destination> {
         let (objects, base) = engine::place::objects(name, options)?;
-        Ok(Destination { name: name.to_owned(), objects, base })
+        Ok(Destination { name: name.to_owned(), objects, locked: None, base })
+    }
+
+    /// The same, where roots and rows that are put here are locked, if a lock is wanted. Names of people never are: they must
+    /// be able to go.
+    pub fn open_with(name: &str, options: &[(String, String)], lock: Option<Lock>) -> Result<Destination> {
+        let locked = lock.map(|lock| engine::place::lock::locked(name, options, lock)).transpose()?;
+        Ok(Destination { locked: locked.map(|(objects, _)| objects), ..Destination::open(name, options)? })
     }
 
     /// The folder of a data directory.
@@ -45,11 +55,21 @@ impl Destination {
         name.split('/').fold(self.base.clone(), |path, part| path.join(part))
     }
 
-    /// Puts an object that is not there yet. The same content again changes nothing, other content is refused.
+    /// Puts an object that is not there yet, locked where that is wanted. The same content again changes nothing, other
+    /// content is refused.
     pub async fn put_new(&self, name: &str, content: String) -> Result<()> {
+        self.put_into(self.locked.as_ref().unwrap_or(&self.objects), name, content).await
+    }
+
+    /// The same, and never locked.
+    pub(super) async fn put_new_free(&self, name: &str, content: String) -> Result<()> {
+        self.put_into(&self.objects, name, content).await
+    }
+
+    async fn put_into(&self, objects: &Arc<dyn ObjectStore>, name: &str, content: String) -> Result<()> {
         let (path, doing) = (self.path(name), format!("write {name} to {}", self.name));
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.objects.put_opts(&path, PutPayload::from(content.clone().into_bytes()), options).await {
+        match objects.put_opts(&path, PutPayload::from(content.clone().into_bytes()), options).await {
             Ok(_) => Ok(()),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 match self.get(name).await? == Some(content) {
@@ -182,3 +202,6 @@ pub async fn events(state: &State, from: u64, format: Format) -> Result<(Vec<Str
     }
     Ok((lines, next.filter(|_| whole)))
 }
+
+#[cfg(test)]
+mod tests;

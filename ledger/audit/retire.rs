@@ -153,8 +153,10 @@ async fn move_out(state: &State, log: &str, number: u64, root: Hash, to: &Destin
         let why = format!("the rows of segment {number} do not give its root; `stellwerk audit verify` says which");
         return Err(Error::new(Kind::Corrupt, why));
     }
-    for (name, content) in [(rows_name(log, number), rows), (names_name(log, number), names)] {
-        to.put_new(&name, content.clone()).await?;
+    let (rows_at, names_at) = (rows_name(log, number), names_name(log, number));
+    to.put_new(&rows_at, rows.clone()).await?;
+    to.put_new_free(&names_at, names.clone()).await?;
+    for (name, content) in [(rows_at, rows), (names_at, names)] {
         if to.get(&name).await? != Some(content) {
             return Err(Error::new(Kind::Corrupt, format!("{} does not give back the {name} written there", to.name)));
         }

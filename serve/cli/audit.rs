@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use engine::clock::rfc3339;
+use engine::place::lock::LockMode;
 use engine::{Error, Result};
 use ledger::audit::siem::Format;
 use ledger::audit::verify::Finding;
@@ -12,7 +13,7 @@ use ledger::audit::verify::Finding;
 use super::exit::Exit;
 use super::place::{Place, duration, pair};
 use super::print::{self, Sink};
-use crate::reach::trust::{ExportWish, RetireWish, Verification, VerifyWish};
+use crate::reach::trust::{ExportWish, LockWish, RetireWish, Verification, VerifyWish};
 use crate::reach::{Reach, reach};
 
 const AFTER: &str = "\
@@ -25,6 +26,7 @@ Examples:
   stellwerk audit verify --data ./data
   stellwerk audit verify --root ./elsewhere --data ./data         compares with the roots exported there
   stellwerk audit export --to s3://bucket/audit --data ./data     signs the log as it is and puts the root there
+  stellwerk audit export --to s3://bucket/audit --lock 3650d --lock-mode compliance --data ./data
   stellwerk audit export --format cef --data ./data               the rows as lines for a SIEM, on stdout
   stellwerk audit prove 17 --data ./data                          a proof that row 17 is in the log
   stellwerk audit prove --from 100 --to 200 --data ./data         a proof that the log only grew
@@ -66,6 +68,35 @@ pub struct Verify {
     place: Place,
 }
 
+/// How long what is put somewhere can neither be deleted nor replaced there.
+#[derive(Debug, Args)]
+struct LockFor {
+    /// Lock what is put there for so long: 365d. Only s3:// has locks, in a bucket that was made with Object Lock.
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "to")]
+    lock: Option<Duration>,
+    /// Who may lift the lock before: whoever the bucket's owner lets bypass it, or nobody.
+    #[arg(long, value_enum, default_value = "governance", requires = "lock")]
+    lock_mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Whoever the bucket's owner lets bypass it may lift it.
+    Governance,
+    /// Nobody may lift it.
+    Compliance,
+}
+
+impl LockFor {
+    fn wish(&self) -> Option<LockWish> {
+        let mode = match self.lock_mode {
+            Mode::Governance => LockMode::Governance,
+            Mode::Compliance => LockMode::Compliance,
+        };
+        self.lock.map(|time| LockWish { mode, for_s: time.as_secs() })
+    }
+}
+
 /// Sign the root, or write rows.
 #[derive(Debug, Args)]
 pub struct Export {
@@ -75,6 +106,8 @@ pub struct Export {
     /// Option of the object store, as object_store names it. Repeat it for several.
     #[arg(long = "option", value_name = "K=V", value_parser = pair)]
     options: Vec<(String, String)>,
+    #[command(flatten)]
+    lock: LockFor,
     /// Write the rows as lines of this form.
     #[arg(long, value_enum)]
     format: Option<LineFormat>,
@@ -123,6 +156,8 @@ pub struct Retire {
     /// Option of the object store, as object_store names it. Repeat it for several.
     #[arg(long = "option", value_name = "K=V", value_parser = pair)]
     options: Vec<(String, String)>,
+    #[command(flatten)]
+    lock: LockFor,
     /// Only say which.
     #[arg(long)]
     dry_run: bool,
@@ -197,7 +232,8 @@ impl Export {
         let mut said = String::new();
         let done = async {
             if to.is_some() || self.format.is_none() {
-                let root = reach.export_root(ExportWish { to: to.clone(), options: self.options }).await?;
+                let wish = ExportWish { to: to.clone(), options: self.options, lock: self.lock.wish() };
+                let root = reach.export_root(wish).await?;
                 let at = rfc3339(root.at_us);
                 said = format!("{} rows, root {}, signed {at} by {}\n", root.size, root.root, root.key);
             }
@@ -255,6 +291,7 @@ impl Retire {
             older_than_s: self.older_than.as_secs(),
             to: absolute(self.to)?,
             options: self.options,
+            lock: self.lock.wish(),
             dry_run: self.dry_run,
         };
         let reach = reach(&self.place.settings(), false).await?;

@@ -109,11 +109,12 @@ impl House {
     pub async fn export_root(&self, wish: &ExportWish, caller: &Caller) -> Result<SignedRoot> {
         if let Some(to) = &wish.to {
             let entry = caller.entry("audit.export", "root").of_tenant(None);
-            self.audit.record(entry.with(json!({ "to": to }))).await?;
+            self.audit.record(entry.with(json!({ "to": to, "lock": wish.lock }))).await?;
         }
         let root = self.sign_root().await?;
         if let Some(to) = &wish.to {
-            Destination::open(to, &wish.options)?.put_root(self.store.state(), &root).await?;
+            let lock = wish.lock.map(|lock| lock.placed_at(self.audit.now_us()));
+            Destination::open_with(to, &wish.options, lock)?.put_root(self.store.state(), &root).await?;
         }
         Ok(root)
     }
@@ -143,7 +144,7 @@ impl House {
     async fn retire(&self, wish: &RetireWish, caller: &Caller) -> Result<Vec<retire::Retired>> {
         let now_us = self.audit.now_us();
         let age_us = i64::try_from(wish.older_than_s.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
-        let to = Destination::open(&wish.to, &wish.options)?;
+        let to = Destination::open_with(&wish.to, &wish.options, wish.lock.map(|lock| lock.placed_at(now_us)))?;
         let state = self.store.state();
         let log = export::log_name(state).await?;
         if !wish.dry_run {
@@ -155,7 +156,7 @@ impl House {
         if !wish.dry_run && !retired.is_empty() {
             let segments: Vec<u64> = retired.iter().map(|segment| segment.segment).collect();
             let entry = caller.entry("audit.retire", "segments").of_tenant(None);
-            self.audit.record(entry.with(json!({"segments": segments, "to": wish.to}))).await?;
+            self.audit.record(entry.with(json!({"segments": segments, "to": wish.to, "lock": wish.lock}))).await?;
         }
         Ok(retired)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::clock::rfc3339;
+use engine::place::lock::{Lock, LockMode};
 use engine::{Error, Result};
 use ledger::audit::Compared;
 use ledger::audit::proof::{ConsistencyProof, InclusionProof};
@@ -184,6 +185,25 @@ pub struct ExportWish {
     pub to: Option<String>,
     /// Options of the object store.
     pub options: Vec<(String, String)>,
+    /// How what is put there is locked.
+    pub lock: Option<LockWish>,
+}
+
+/// Objects that nobody deletes or replaces for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockWish {
+    /// Who may lift it before.
+    pub mode: LockMode,
+    /// For how many seconds.
+    pub for_s: u64,
+}
+
+impl LockWish {
+    /// The lock of what is put now.
+    pub fn placed_at(self, now_us: i64) -> Lock {
+        let for_us = i64::try_from(self.for_s.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+        Lock { mode: self.mode, until_us: now_us.saturating_add(for_us) }
+    }
 }
 
 /// Lines of a part of the log.
@@ -204,6 +224,9 @@ pub struct RetireWish {
     pub to: String,
     /// Options of the object store.
     pub options: Vec<(String, String)>,
+    /// How what is put there is locked.
+    #[serde(default)]
+    pub lock: Option<LockWish>,
     /// Only say which.
     pub dry_run: bool,
 }
