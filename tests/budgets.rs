@@ -184,6 +184,42 @@ fn doors_know_whose_money_it_is() {
     assert_eq!(send("nobody", "/budgets/reserve", ask("i", "1")).status, 401);
 }
 
+/// Whoever was told that something is reserved or posted sees it in the next answer, not a moment later: an order, not a time.
+#[test]
+fn what_was_answered_stands_in_budget_status() {
+    let ground = Ground::new();
+    ground.run(&["budget", "apply", &file(&ground, "budgets.yaml", FILE)]).ok();
+    let server = Server::start(&ground, &[]);
+    let mut http = server.connect();
+    let mut asking = server.connect();
+    let mut standing = || {
+        let sql = "SELECT spent, reserved, charges FROM budget_status WHERE budget = 'shop'";
+        asking.ask(sql).expect("an answer").rows.swap_remove(0)
+    };
+    let mut send = |path: &str, body: Value| {
+        let reply = http.post(path, "application/json", body.to_string());
+        assert_eq!(reply.status, 200, "{path} {body}: {}", reply.text());
+    };
+    let number = |text: &str| text.parse::<f64>().unwrap_or_else(|e| panic!("{e}: {text}"));
+    for n in 1..=12 {
+        let id = format!("r{n}");
+        let amounts = json!({"USD": "0.05"});
+        let wish = json!({"request_id": id, "tenant": "acme", "attributes": {"x_app": "shop"}, "amounts": amounts});
+        let before = standing();
+        send("/budgets/reserve", wish);
+        let reserved = standing();
+        assert!((number(&reserved[1]) - 0.05).abs() < 1e-9, "{n}: {before:?} {reserved:?}");
+        match n % 3 {
+            0 => send("/budgets/void", json!({"request_id": id, "tenant": "acme"})),
+            _ => send("/budgets/post", json!({"request_id": id, "tenant": "acme", "amounts": {"USD": "0.04"}})),
+        }
+        let settled = standing();
+        let spent = number(&settled[0]) - number(&before[0]);
+        assert!((spent - if n % 3 == 0 { 0.0 } else { 0.04 }).abs() < 1e-9, "{n}: {before:?} {settled:?}");
+        assert_eq!(number(&settled[1]), 0.0, "{n}: {settled:?}");
+    }
+}
+
 /// A bill that comes in counts, and is seen within a second.
 #[test]
 fn the_bill_counts() {

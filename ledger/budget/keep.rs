@@ -162,7 +162,7 @@ pub struct Keeper {
 }
 
 /// How often budgets are evaluated and the ledger is asked, if it changed.
-const EVALUATE: Duration = Duration::from_millis(500);
+pub(super) const EVALUATE: Duration = Duration::from_millis(500);
 
 impl Budgets {
     /// Looks around until it is stopped. The bill is read by a task of its own: its questions may take long.

@@ -3,6 +3,7 @@
 //! Budgets over a real SQLite file: what nodes do at once, what a crash leaves, and what the books say afterwards. The same
 //! rules on PostgreSQL, and over the real binary, stand in the end-to-end tests.
 
+mod bill;
 mod model;
 mod scenes;
 
