@@ -39,6 +39,7 @@ mod silence;
 mod sql;
 pub mod tables;
 mod tenant;
+mod upkeep;
 
 use std::process::ExitCode;
 

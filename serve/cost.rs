@@ -4,7 +4,7 @@
 use engine::{Error, Result, Store};
 use ingest::allocation::idle_by_cluster;
 use ingest::allocation::stored::{self, Stored};
-use ingest::cost::estimate::{self, ClusterWish, Estimated};
+use ingest::cost::estimate::{self, ClusterWish, Estimated, Schedule};
 use ledger::Outcome as Ended;
 use ledger::allocate::{Entry, Options, Outcome, Split, allocate};
 use ledger::decimal;
@@ -154,16 +154,18 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
         CostWish::Allocate(wish) => CostAnswer::Allocated(allocated(store, wish).await?),
         CostWish::EstimateClusters(wish) => {
             let done = estimate::clusters(store, wish).await;
-            CostAnswer::Estimated(noted(house, "cost.estimate", "clusters", wish.window, done).await?)
+            CostAnswer::Estimated(
+                noted(house, &Caller::operator(), "cost.estimate", "clusters", wish.window, done).await?,
+            )
         }
         CostWish::EstimateModels(window) => {
             let done = estimate::models(store, *window).await;
-            CostAnswer::Estimated(noted(house, "cost.estimate", "models", *window, done).await?)
+            CostAnswer::Estimated(noted(house, &Caller::operator(), "cost.estimate", "models", *window, done).await?)
         }
         CostWish::Settle(window) => {
             let exchange = Exchange::load(store).await?;
             let done = settle_stored(store, *window, &exchange).await;
-            CostAnswer::Settled(noted(house, "cost.settle", "estimates", *window, done).await?)
+            CostAnswer::Settled(noted(house, &Caller::operator(), "cost.settle", "estimates", *window, done).await?)
         }
         CostWish::Seal(wish) => {
             let sealed = seal(store, wish).await?;
@@ -182,9 +184,21 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
     })
 }
 
+/// Estimates what is due by a schedule. What was written, and what could not be, is a row of the audit log each.
+pub async fn keep_estimates(house: &House, schedule: &Schedule) -> Result<()> {
+    let caller = Caller::process("schedule", "the server's own schedule");
+    let mut failed = None;
+    for beat in schedule.beat(&house.store).await? {
+        let noted = noted(house, &caller, "cost.estimate", beat.kind, beat.window, beat.done).await;
+        failed = failed.or(noted.err());
+    }
+    failed.map_or(Ok(()), Err)
+}
+
 /// Notes in the audit log what was done to the ledger, or that it failed.
 async fn noted<T: Serialize>(
     house: &House,
+    caller: &Caller,
     action: &'static str,
     subject: &str,
     window: (i64, i64),
@@ -196,7 +210,7 @@ async fn noted<T: Serialize>(
     };
     let at = engine::clock::rfc3339;
     let detail = serde_json::json!({"from": at(window.0), "to": at(window.1), "told": told});
-    let entry = Caller::operator().entry(action, subject).of_tenant(None).ended(ended);
+    let entry = caller.entry(action, subject).of_tenant(None).ended(ended);
     house.audit.record(entry.with(detail)).await?;
     done
 }

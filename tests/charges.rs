@@ -293,3 +293,35 @@ fn checked_and_sealed(ground: &Ground) {
     assert_eq!(ground.ask(sum), [["5.76"]]);
     assert_eq!(ground.run(&["cost", "check"]).code, Some(0));
 }
+
+#[test]
+fn a_server_estimates_by_itself() {
+    let ground = prepared();
+    let estimated = "SELECT count(DISTINCT x_set) FROM cost_line WHERE x_estimate AND x_set LIKE 'estimate|k8s|%'
+        AND \"ChargePeriodStart\" > now() - INTERVAL '5 days'";
+    let server = Server::start(&ground, &["--estimate", "off"]);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(server.cell(estimated), "0", "off is off");
+    assert_eq!(server.stop().0, Some(0));
+    let server = Server::start(&ground, &["--estimate", "2s", "--estimate-provider", "AWS"]);
+    for _ in 0..600 {
+        if server.cell(estimated) == "4" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(server.cell(estimated), "4", "today and the three days before it: {}", server.log());
+    let provider = "SELECT DISTINCT \"ServiceProviderName\" FROM cost_line WHERE x_set LIKE 'estimate|k8s|%'
+        AND \"ChargePeriodStart\" > now() - INTERVAL '5 days'";
+    assert_eq!(server.cell(provider), "AWS");
+    // Days that are over are written once, today is written again as it grows.
+    let writes =
+        "SELECT max(n) FROM (SELECT count(*) AS n FROM audit WHERE action = 'cost.estimate' AND actor = 'schedule'
+        AND detail ->> 'to' < CAST(now() AS VARCHAR) GROUP BY detail ->> 'from') AS days";
+    let said =
+        "SELECT DISTINCT actor, subject, outcome FROM audit WHERE action = 'cost.estimate' AND actor = 'schedule'";
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert_eq!(server.sql(said).rows, [["schedule", "clusters", "done"]]);
+    assert_eq!(server.cell(writes), "1");
+    assert_eq!(server.stop().0, Some(0));
+}

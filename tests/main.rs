@@ -21,6 +21,7 @@ mod hooks;
 mod keep;
 mod kubernetes;
 mod kubernetes_real;
+mod moments;
 mod notices;
 mod policy;
 mod records;

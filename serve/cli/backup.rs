@@ -1,14 +1,18 @@
 //! `stellwerk backup`: facts and state of one moment, copied, checked, and made a store again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use engine::arrow::array::{ArrayRef, StringArray};
-use engine::backup::{self, BackupPlace, Checked, Restored, Summary};
-use engine::{Error, Result};
+use engine::backup::{self, BackupPlace, Checked, Restored, RestoredTo, Summary};
+use engine::{Clock, Error, Result, Settings, WallClock};
+use ledger::audit::Rewind;
+use ledger::directory::OsDice;
+use ledger::principal::Caller;
 
 use super::exit::Exit;
-use super::place::{Place, pair};
+use super::place::{Place, duration, pair};
 use super::retention::Format;
 use super::{print, tables};
 use crate::reach::keep::KeepWish;
@@ -21,17 +25,30 @@ PostgreSQL, either can be restored as the other), the keys of the data directory
 DEST holds secrets: a folder is made for its owner alone. Writers wait for the moment itself, which takes as long as the last
 flush. The search's index is not in it; it is derived anew.
 
-restore makes a new data directory of the newest backup, of the newest that is no younger than --at, or of --id. There is no
-point in time between two backups. It needs no server, and refuses a directory, tables or a state database that are in use.
+restore makes a new data directory of the newest backup, of the newest that is no younger than --at, of --id, or of any moment
+between two backups with --to. It needs no server, and refuses a directory, tables or a state database that are in use.
+
+--to restores every row that was acknowledged by then and none that came later, as as_of() would show it, out of the first
+backup behind the moment; a load from a file counts from when it began. The audit log is that of the moment, too, and a row of
+it tells of the restore. The rest of the state database (keys, directory, budgets, jobs) is that of the last backup before the
+moment: what changed it in between is not restored, but counted from the audit log and named (exit code 1): a key that was
+revoked in between is good again. Back up as often as that may be far apart (`stellwerk serve --backup-every`). Rows that
+outlived their retention or were erased since stay gone; where rows that newer ones replaced were dropped after the as-of
+horizon, the moment is refused.
+
+prune removes the lists of old backups at once, and files that no list names once that has been so for a day: a backup that is
+being made may need them yet.
 
 Examples:
   stellwerk backup create /backups/stellwerk --data ./data
   stellwerk backup list /backups/stellwerk
   stellwerk backup verify /backups/stellwerk
+  stellwerk backup prune /backups/stellwerk --older-than 30d
   stellwerk backup restore /backups/stellwerk --data ./restored --at 2026-11-01T06:00:00Z
+  stellwerk backup restore /backups/stellwerk --data ./restored --to 2026-11-01T06:13:27.5Z
   stellwerk backup restore s3://bucket/backups --option aws_endpoint=http://127.0.0.1:9000 --data ./restored";
 
-/// Back the store up, check backups, restore one.
+/// Back the store up, check backups, restore one, remove old ones.
 #[derive(Debug, Subcommand)]
 #[command(after_help = AFTER)]
 pub enum Backup {
@@ -43,6 +60,21 @@ pub enum Backup {
     Verify(Verify),
     /// Make a new data directory of a backup.
     Restore(Restore),
+    /// Remove old backups, and the files that none of the others needs.
+    Prune(Prune),
+}
+
+/// Remove old backups.
+#[derive(Debug, Args)]
+pub struct Prune {
+    #[command(flatten)]
+    at: At,
+    /// Backups older than this go, but for the last of them, from which every moment since can be restored: 30d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    older_than: Duration,
+    /// Only say which.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Where backups lie.
@@ -89,6 +121,9 @@ pub struct Restore {
     /// The newest backup that is no younger than this: 2026-11-01, or RFC 3339.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<i64>,
+    /// This moment itself, between two backups or at one: 2026-11-01, or RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with_all = ["id", "at"])]
+    to: Option<i64>,
     #[command(flatten)]
     place: Place,
 }
@@ -133,7 +168,29 @@ impl Backup {
             Backup::List(at) => listed(&backup::list(&at.open()?).await?, at.format),
             Backup::Verify(verify) => verify.run().await,
             Backup::Restore(restore) => restore.run().await,
+            Backup::Prune(prune) => prune.run().await,
         }
+    }
+}
+
+impl Prune {
+    async fn run(self) -> Result<Exit> {
+        let now_us = WallClock.now_us();
+        let age_us = i64::try_from(self.older_than.as_micros()).unwrap_or(i64::MAX);
+        let before_us = now_us.saturating_sub(age_us);
+        let pruned = backup::prune(&self.at.open()?, before_us, now_us, self.dry_run).await?;
+        let word = if self.dry_run { "would go" } else { "gone" };
+        print::text(&match self.at.format {
+            Format::Json => format!("{:#}\n", serde_json::json!(pruned)),
+            Format::Text => format!(
+                "{} backups {word}, {} left; {} files of {} bytes gone, {} wait for a day\n",
+                pruned.backups.len(),
+                pruned.left,
+                pruned.files,
+                pruned.bytes,
+                pruned.waiting_files
+            ),
+        })
     }
 }
 
@@ -156,6 +213,9 @@ impl Verify {
 impl Restore {
     async fn run(self) -> Result<Exit> {
         let settings = self.place.settings();
+        if let Some(to_us) = self.to {
+            return self.run_to(&settings, to_us).await;
+        }
         let restored: Restored = backup::restore(&settings, &self.from.open()?, self.id.as_deref(), self.at).await?;
         let Summary { id, at, rows, .. } = &restored.backup;
         let state = restored.state.rows;
@@ -167,6 +227,41 @@ impl Restore {
             ),
         })
     }
+}
+
+impl Restore {
+    async fn run_to(&self, settings: &Settings, to_us: i64) -> Result<Exit> {
+        let journal = Rewind::new(Arc::new(WallClock), Arc::new(OsDice), Caller::operator());
+        let tables = crate::wire::catalogue().tables;
+        let restored = backup::restore_to(settings, &self.from.open()?, &tables, to_us, &journal).await?;
+        print::text(&match self.from.format {
+            Format::Json => format!("{:#}\n", serde_json::json!(restored)),
+            Format::Text => told(&restored, settings),
+        })?;
+        Ok(Exit(if restored.is_whole() { Exit::OK } else { Exit::PROBLEMS }))
+    }
+}
+
+fn told(restored: &RestoredTo, settings: &Settings) -> String {
+    let RestoredTo { to, facts, later_rows, state, state_held, missing, notes } = restored;
+    let mut text = format!(
+        "restored {to} into {}: facts of backup {} without the {later_rows} rows that came later, audit log of that moment, {} rows of state of backup {} of {}; `stellwerk audit verify` proves it\n",
+        settings.data.display(),
+        facts.id,
+        state_held.rows,
+        state.id,
+        state.at
+    );
+    if !missing.is_empty() {
+        let changes: Vec<String> = missing.iter().map(|c| format!("{} {}", c.count, c.action)).collect();
+        text.push_str(&format!(
+            "MISSING: what changed the state between {} and {to} is not in it: {}\n",
+            state.at,
+            changes.join(", ")
+        ));
+    }
+    notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
+    text
 }
 
 fn listed(backups: &[Summary], format: Format) -> Result<Exit> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use engine::{Error, Result};
 use index::search::room::Models;
-use jobs::schedule::{Sweep, Sweeps};
+use jobs::schedule::Sweeps;
 use ledger::budget::Keeper;
 use ledger::principal::Principal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::embedder::{EmbedderArgs, NOTHING_EMBEDS};
 use super::exit::{self, Exit};
 use super::place::{Place, duration};
+use super::upkeep::Upkeep;
 use crate::answers::ChatOptions;
 use crate::auth::{Guard, bootstrap};
 use crate::house::House;
@@ -80,6 +81,8 @@ pub struct Serve {
     /// For trials of faults: end by SIGKILL at a named point, POINT[:NTH[:DELAY_MS]].
     #[arg(long, value_name = "POINT", env = "STELLWERK_FAIL_AT", hide = true)]
     fail_at: Option<String>,
+    #[command(flatten)]
+    upkeep: Upkeep,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -186,19 +189,7 @@ impl Serve {
         house.budgets.begin().await?;
         let budgets = house.budgets.keep(&house.store);
         let sweeps = Sweeps::start(Arc::clone(&house.store), self.maintain_every).await?;
-        let kept = Arc::clone(house);
-        let keep = move || {
-            let house = Arc::clone(&kept);
-            async move { house.keep_audit().await }
-        };
-        let looked = Arc::clone(house);
-        let look = move || {
-            let house = Arc::clone(&looked);
-            async move { house.keep_retention().await }
-        };
-        let others =
-            vec![Sweep::new("audit", KEEP_AUDIT_EVERY, keep), Sweep::new("retention", LOOK_AT_RETENTION_EVERY, look)];
-        let mut sweeps = vec![sweeps, Sweeps::run(others).await?];
+        let mut sweeps = vec![sweeps, Sweeps::run(self.upkeep.sweeps(house)).await?];
         sweeps.extend(super::score::keep(house, self.scorecards.as_deref()).await?);
         self.announce(&bound, key.as_ref(), house);
         Ok(Some(Running { doors, socket, sweeps, budgets, following }))
@@ -238,6 +229,7 @@ impl Serve {
                POST /v1/traces /v1/logs /v1/metrics   OTLP over HTTP; over gRPC on the same port\n  \
                POST /budgets/reserve /post /void      spending in two phases\n  \
                GET  /scorecards                       how everybody stands\n  \
+               GET  /retention /holds /erasures       what is kept, held and erased\n  \
                POST /hooks/ado                        Azure DevOps service hooks\n  \
                GET  /flows /approvals                 flows and what people are asked; POST .../votes\n  \
                POST /hooks/NAME                       web hooks of the senders in --hooks\n  \
@@ -278,12 +270,6 @@ impl Serve {
         Ok(Exit(Exit::OK))
     }
 }
-
-/// How often the audit log's counts of denials are written and its root is signed.
-const KEEP_AUDIT_EVERY: Duration = Duration::from_secs(300);
-
-/// How often it is looked how much is past its time.
-const LOOK_AT_RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
 /// What runs until the server stops.
 struct Running {
