@@ -103,6 +103,7 @@ async fn every_moment_between_two_backups_is_what_it_was() {
         let anew = "SELECT count(*) FROM thing WHERE phase = 'anew'";
         assert_eq!(ask(&back, anew).await, "1");
         back.close().await.unwrap();
+        drop(back);
         let back = reopen(&target).await;
         back.maintain().await.unwrap();
         assert_eq!(ask(&back, anew).await, "1", "moment {n}, after a restart");
