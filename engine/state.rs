@@ -17,7 +17,7 @@ mod table;
 
 use sqlx::SqlSafeStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rows::Value;
 use crate::settings::Settings;
 use database::{Database, Open};
@@ -79,7 +79,7 @@ impl State {
 
     /// Begins a writing transaction. Dropped without `commit`, it changed nothing.
     pub async fn transaction(&self) -> Result<Transaction> {
-        self.database.begin().await.map(|open| Transaction { open })
+        self.database.begin().await.map(|open| Transaction { open, failed: false })
     }
 
     /// Waits for running calls and closes the database; later calls fail with `Unavailable`.
@@ -91,24 +91,32 @@ impl State {
 /// Statements that happen together or not at all.
 pub struct Transaction {
     open: Open,
+    /// Whether a statement failed. PostgreSQL would answer a commit then as if it were one, and SQLite keep the rest.
+    failed: bool,
 }
 
 impl Transaction {
     /// Runs one writing statement; the answer is the number of rows it changed.
     pub async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value]) -> Result<u64> {
-        self.open.execute(sql, values).await
+        self.open.execute(sql, values).await.inspect_err(|_| self.failed = true)
     }
 
     /// Runs one statement that answers with rows: a SELECT, or a write with RETURNING.
     pub async fn fetch(&mut self, sql: impl SqlSafeStr, values: &[Value]) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        self.open.each(sql, values, &mut |row| Ok(rows.push(row))).await?;
+        let read = self.open.each(sql, values, &mut |row| Ok(rows.push(row))).await;
+        read.inspect_err(|_| self.failed = true)?;
         Ok(rows)
     }
 
-    /// Makes the statements durable.
+    /// Makes the statements durable: all of them, or none where one failed, whatever became of its error.
     pub async fn commit(self) -> Result<()> {
-        self.open.commit().await
+        match self.failed {
+            true => {
+                Err(Error::new(Kind::Internal, "commit to the state database: a statement failed, nothing is written"))
+            }
+            false => self.open.commit().await,
+        }
     }
 }
 

@@ -206,6 +206,11 @@ async fn transactions_are_whole(state: &State) {
     failed.execute(insert, &["failed".into()]).await.unwrap();
     assert!(failed.execute(insert, &["failed".into()]).await.is_err());
     drop(failed);
+    let mut silent = state.transaction().await.unwrap();
+    silent.execute(insert, &["silent".into()]).await.unwrap();
+    assert!(silent.execute(insert, &["silent".into()]).await.is_err());
+    let unsaid = silent.commit().await.unwrap_err().to_string();
+    assert!(unsaid.contains("a statement failed"), "whoever drops an error commits nothing: {unsaid}");
     let mut kept = state.transaction().await.unwrap();
     kept.execute(insert, &["kept".into()]).await.unwrap();
     let seen = kept.fetch("SELECT id FROM tenant", &[]).await.unwrap();
