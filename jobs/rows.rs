@@ -179,13 +179,21 @@ pub fn difference(
     first: bool,
     released: bool,
 ) -> Result<Difference, Stop> {
-    let seen = by_key(rows)?;
-    let mut difference = Difference::default();
-    for (key, row) in &seen {
-        let (next, transition) = met(header, tracked.get(key), row, tick, first);
-        difference.note(key, tracked.get(key), next, transition);
+    let rows = by_key(rows)?;
+    let (mut difference, mut gone) = (Difference::default(), Vec::new());
+    // Both are sorted: one pass over them together.
+    let mut known = tracked.iter().peekable();
+    for row in rows {
+        while let Some(missing) = known.next_if(|(key, _)| **key < row.key) {
+            gone.push(missing);
+        }
+        let old = known.next_if(|(key, _)| **key == row.key).map(|(_, old)| old);
+        let Seen { key, watch, data } = row;
+        let (next, transition) = met(header, old, watch, data, tick, first);
+        difference.note(&key, old, next, transition);
     }
-    for (key, old) in tracked.iter().filter(|(key, _)| !seen.contains_key(*key)) {
+    gone.extend(known);
+    for (key, old) in gone {
         match missed(header, old, tick) {
             Missed::Stays(next) => difference.note(key, Some(old), next, None),
             Missed::Vanishes => difference.forgotten.push(key.clone()),
@@ -219,23 +227,27 @@ fn moved(key: &str, row: &Tracked, transition: Transition) -> Move {
     Move { key: key.to_owned(), epoch, transition, watch, data }
 }
 
-fn by_key(rows: Vec<Seen>) -> Result<BTreeMap<String, Seen>, Stop> {
-    let (mut seen, mut twice) = (BTreeMap::new(), std::collections::BTreeSet::new());
-    for row in rows {
-        if let Some(earlier) = seen.insert(row.key.clone(), row) {
-            twice.insert(earlier.key);
-        }
-    }
-    let keys = twice.len();
-    twice.into_iter().next().map_or(Ok(seen), |key| Err(Stop::DuplicateKey { key, keys }))
+/// Rows in the order of their keys, of which none comes twice.
+fn by_key(mut rows: Vec<Seen>) -> Result<Vec<Seen>, Stop> {
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    let twice: Vec<&str> =
+        rows.windows(2).filter(|two| two[0].key == two[1].key).map(|two| two[0].key.as_str()).collect();
+    let Some(first) = twice.first() else { return Ok(rows) };
+    let keys = twice.iter().collect::<std::collections::BTreeSet<_>>().len();
+    Err(Stop::DuplicateKey { key: (*first).to_owned(), keys })
 }
 
 /// A row that is there.
-fn met(header: &Header, old: Option<&Tracked>, row: &Seen, tick: i64, first: bool) -> (Tracked, Option<Transition>) {
-    let now = |state, epoch, since, flaps| {
-        let (watch, data) = (row.watch.clone(), row.data.clone());
-        Tracked { state, epoch, watch, since, flaps, data }
-    };
+fn met(
+    header: &Header,
+    old: Option<&Tracked>,
+    watch: String,
+    data: Map<String, Value>,
+    tick: i64,
+    first: bool,
+) -> (Tracked, Option<Transition>) {
+    let changed = old.is_some_and(|old| old.watch != watch).then_some(Transition::Changed);
+    let now = |state, epoch, since, flaps| Tracked { state, epoch, watch, since, flaps, data };
     let Some(old) = old else {
         let known = first && header.start == Start::Baseline;
         return match known || header.hold.is_zero() {
@@ -251,7 +263,6 @@ fn met(header: &Header, old: Option<&Tracked>, row: &Seen, tick: i64, first: boo
         State::Firing | State::Clearing => {
             let back = old.state == State::Clearing;
             let (since, flaps) = if back { (tick, old.flaps + 1) } else { (old.since, old.flaps) };
-            let changed = (old.watch != row.watch).then_some(Transition::Changed);
             (now(State::Firing, old.epoch, since, flaps), changed)
         }
     }
