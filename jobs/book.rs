@@ -2,12 +2,13 @@
 //! transaction, so that no row fires without its job and no tick has two runs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use engine::state::{Row, Transaction};
 use engine::{Column, Error, Kind, Result, State as Database, StateTable, Type, Value};
 use serde_json::Map;
 
+use crate::queue::many::Many;
 use crate::queue::{self, NewJob};
 use crate::rows::{Difference, State, Tracked};
 use crate::rule::{Fault, Rule};
@@ -244,10 +245,15 @@ impl Book {
         Ok(!self.state.fetch(sql, &[rule.into()]).await?.is_empty())
     }
 
-    /// Writes a run with its difference and its jobs, and when the rule runs next. False where the tick has a run already, or
-    /// where another run of the rule ended since this one began: then nothing is written.
-    pub async fn commit(&self, run: &Run, difference: &Difference, jobs: &[NewJob], after: &After) -> Result<bool> {
-        let mut open = self.state.transaction().await?;
+    /// Writes a run with its difference and its jobs, and when the rule runs next, into a transaction. False where the tick has
+    /// a run already, or where another run of the rule ended since this one began: then nothing of the transaction may stay.
+    pub async fn write(
+        open: &mut Transaction,
+        run: &Run,
+        difference: &Difference,
+        jobs: &[NewJob],
+        after: &After,
+    ) -> Result<bool> {
         let values = [
             run.rule.as_str().into(),
             time(after.next_us),
@@ -261,19 +267,17 @@ impl Book {
         let fenced = "UPDATE rule SET next_at = $2, held_reason = $3, released = CASE WHEN $4 THEN false ELSE released END, \
                       last_tick = CASE WHEN $4 THEN $5 ELSE last_tick END, rate_at = $6 \
                       WHERE name = $1 AND COALESCE(last_tick, -1) = COALESCE($7, -1)";
-        if open.execute(fenced, &values).await? == 0 || !insert_run(&mut open, run).await? {
+        if open.execute(fenced, &values).await? == 0 || !insert_run(open, run).await? {
             return Ok(false);
         }
+        let mut rows = Vec::with_capacity(difference.tracked.len() * 8);
         for (key, row) in &difference.tracked {
-            upsert_row(&mut open, &run.rule, key, row).await?;
+            rows.extend(row_values(&run.rule, key, row));
         }
-        for key in &difference.forgotten {
-            let gone = [run.rule.as_str().into(), key.as_str().into()];
-            open.execute("DELETE FROM rule_row WHERE rule = $1 AND key = $2", &gone).await?;
-        }
-        for job in jobs {
-            queue::insert(&mut open, job).await?;
-        }
+        UPSERT_ROWS.fetch(open, &rows).await?;
+        let gone: Vec<Value> = difference.forgotten.iter().map(|key| key.as_str().into()).collect();
+        FORGET_ROWS.fetch_with(open, &[run.rule.as_str().into()], &gone).await?;
+        queue::insert_all(open, jobs).await?;
         let old = [run.rule.as_str().into(), Value::Int(RUNS_KEPT)];
         open.execute(
             "DELETE FROM rule_run WHERE rule = $1 AND tick < (SELECT min(tick) FROM \
@@ -281,7 +285,6 @@ impl Book {
             &old,
         )
         .await?;
-        open.commit().await?;
         Ok(true)
     }
 
@@ -413,8 +416,19 @@ async fn insert_run(open: &mut Transaction, run: &Run) -> Result<bool> {
     Ok(open.execute(sql, &values).await? == 1)
 }
 
-async fn upsert_row(open: &mut Transaction, rule: &str, key: &str, row: &Tracked) -> Result<()> {
-    let values = [
+static UPSERT_ROWS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO rule_row (rule, key, state, epoch, watch, since, flaps, data) VALUES ",
+        8,
+        " ON CONFLICT (rule, key) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, watch = excluded.watch, \
+         since = excluded.since, flaps = excluded.flaps, data = excluded.data",
+    )
+});
+static FORGET_ROWS: LazyLock<Many> =
+    LazyLock::new(|| Many::sharing(1, "DELETE FROM rule_row WHERE rule = $1 AND key IN (VALUES ", 1, ")"));
+
+fn row_values(rule: &str, key: &str, row: &Tracked) -> [Value; 8] {
+    [
         rule.into(),
         key.into(),
         row.state.name().into(),
@@ -423,11 +437,7 @@ async fn upsert_row(open: &mut Transaction, rule: &str, key: &str, row: &Tracked
         Value::Time(row.since),
         Value::Int(row.flaps),
         serde_json::to_string(&row.data).unwrap_or_default().into(),
-    ];
-    let sql = "INSERT INTO rule_row (rule, key, state, epoch, watch, since, flaps, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-               ON CONFLICT (rule, key) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, watch = excluded.watch, \
-               since = excluded.since, flaps = excluded.flaps, data = excluded.data";
-    open.execute(sql, &values).await.map(|_| ())
+    ]
 }
 
 #[cfg(test)]

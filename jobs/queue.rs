@@ -1,20 +1,32 @@
 //! The durable queue: jobs are ready, run under a lease that is fenced by their attempt, and end as done or dead. What is
 //! due is a column; nothing depends on what a process remembers.
 
+mod claim;
 mod dead;
+mod end;
 mod figures;
+mod group;
+mod insert;
 mod limit;
+pub(crate) mod many;
+mod together;
+mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::state::{Row, Transaction};
 use engine::{Column, Error, Kind, Result, State as Database, StateTable, Type, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
 
 pub use dead::{DeadJob, Which};
 pub use figures::{AGE_MAX, DeadNow, Figures, Load, RunningNow};
+pub use insert::insert;
+pub(crate) use insert::insert_all;
 pub use limit::{JOB_LIMIT, Limit, LimitRow};
+pub(crate) use writer::{Crew, Taken};
+use writer::{Place, Wish};
 
 /// The kind of jobs that are flows: they take steps, and wait.
 pub const FLOW: &str = "flow";
@@ -190,33 +202,6 @@ pub enum Ended {
     },
 }
 
-/// Adds a job, unless one of its name is there or was.
-pub async fn insert(open: &mut Transaction, job: &NewJob) -> Result<bool> {
-    // A flow is taken up each time something happens to it; what may fail too often are its steps.
-    let attempts_max = if job.kind == FLOW { i64::MAX } else { ATTEMPTS_MAX };
-    let text = |text: &Option<String>| Value::from(text.as_deref().unwrap_or_default());
-    let values = [
-        job.id.as_str().into(),
-        "default".into(),
-        job.kind.as_str().into(),
-        job.arguments.to_string().into(),
-        Value::Int(job.terms.priority),
-        Value::Time(job.run_us),
-        Value::Int(attempts_max),
-        job.dedupe.as_str().into(),
-        job.cause.as_str().into(),
-        Value::Time(job.created_us),
-        text(&job.terms.tenant),
-        text(&job.terms.parent),
-        text(&job.terms.requester),
-    ];
-    let sql = "INSERT INTO job (id, queue, kind, arguments, state, priority, run_at, attempt, attempts_max, dedupe, cause, created_at, \
-               tenant, parent, requester) \
-               SELECT $1, $2, $3, $4, 'ready', $5, $6, 0, $7, $8, $9, $10, NULLIF($11, ''), NULLIF($12, ''), NULLIF($13, '') \
-               WHERE NOT EXISTS (SELECT 1 FROM job_done WHERE dedupe = $8) ON CONFLICT (dedupe) DO NOTHING";
-    Ok(open.execute(sql, &values).await? == 1)
-}
-
 /// Notes that something happened which a waiting job may wait for, as a part of the transaction in which it did.
 pub async fn wake(open: &mut Transaction, job: &str, now_us: i64) -> Result<bool> {
     let sql = "UPDATE job SET wakes = wakes + 1, run_at = CASE WHEN state = 'waiting' THEN $2 ELSE run_at END, \
@@ -224,139 +209,66 @@ pub async fn wake(open: &mut Transaction, job: &str, now_us: i64) -> Result<bool
     Ok(open.execute(sql, &[job.into(), Value::Time(now_us)]).await? == 1)
 }
 
-/// The queue, over the state database.
+/// The queue, over the state database. Clones share one writer: what is asked of them becomes durable together.
 #[derive(Debug, Clone)]
 pub struct Queue {
     state: Arc<Database>,
     /// This process, as long as it runs.
     owner: String,
+    writer: Arc<Mutex<Option<mpsc::Sender<Wish>>>>,
 }
 
 impl Queue {
     /// The queue in `state`, for the process `owner`: a random name, never that of a host.
     pub fn new(state: Arc<Database>, owner: &str) -> Self {
-        Queue { state, owner: owner.to_owned() }
+        Queue { state, owner: owner.to_owned(), writer: Arc::default() }
+    }
+
+    /// The database that it is in.
+    pub(crate) fn state(&self) -> &Arc<Database> {
+        &self.state
+    }
+
+    /// Makes a job, durable when this returns; false where one of its name is there or was.
+    pub async fn add(&self, job: NewJob) -> Result<bool> {
+        self.ask(|reply| Wish::Insert(Box::new(job), reply)).await
     }
 
     /// Takes up to `count` jobs whose time has come, and writes down that their effects are intended: one commit for both.
     pub async fn claim(&self, count: i64, now_us: i64) -> Result<Vec<Claimed>> {
-        let mut open = self.state.transaction().await?;
-        let due = "UPDATE job SET state = 'ready' WHERE state = 'waiting' AND run_at <= $1";
-        open.execute(due, &[Value::Time(now_us)]).await?;
-        let rows = match limit::lock(&mut open).await? {
-            limits if limits.is_empty() => self.take(&mut open, count, now_us).await?,
-            limits => self.take_within(&mut open, limits, count, now_us).await?,
-        };
-        let mut claimed = rows.iter().map(Claimed::of).collect::<Result<Vec<_>>>()?;
-        claimed.sort_by(|a, b| a.id.cmp(&b.id));
-        for job in claimed.iter().filter(|job| job.kind != FLOW) {
-            let values = [
-                job.dedupe.as_str().into(),
-                job.id.as_str().into(),
-                Value::Int(job.attempt),
-                job.kind.as_str().into(),
-                Value::Time(now_us),
-                crate::actions::action(&job.kind).map_or("once", |action| action.effect.name()).into(),
-                hash(&job.arguments).into(),
-            ];
-            let sql = "INSERT INTO effect (dedupe, job, attempt, target, state, at, class, request_hash) \
-                       VALUES ($1, $2, $3, $4, 'intent', $5, $6, $7) \
-                       ON CONFLICT (dedupe) DO UPDATE SET attempt = excluded.attempt, at = excluded.at, \
-                       state = CASE WHEN effect.state = 'failed' THEN 'intent' ELSE effect.state END \
-                       WHERE effect.state <> 'done'";
-            open.execute(sql, &values).await?;
-        }
-        open.commit().await?;
-        Ok(claimed)
-    }
-
-    /// Takes what is due, the most urgent first.
-    async fn take(&self, open: &mut Transaction, count: i64, now_us: i64) -> Result<Vec<Row>> {
-        let values = [Value::Time(now_us), Value::Int(count), Value::Time(lease(now_us)), self.owner.as_str().into()];
-        let sql = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $3, owner = $4 \
-                   WHERE state = 'ready' AND id IN (SELECT id FROM job WHERE state = 'ready' AND paused = false AND run_at <= $1 \
-                   ORDER BY priority, run_at, id LIMIT $2) \
-                   RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
-        open.fetch(sql, &values).await
-    }
-
-    /// The same as far as limits allow; what they do not allow stays where it is.
-    async fn take_within(
-        &self,
-        open: &mut Transaction,
-        mut limits: Vec<LimitRow>,
-        count: i64,
-        now_us: i64,
-    ) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        let due = open.fetch(limit::CANDIDATES, &[Value::Time(now_us), Value::Int(count)]).await?;
-        for job in &due {
-            let (kind, tenant): (String, String) = (job.get("kind")?, job.get("tenant")?);
-            let woken = kind == FLOW && job.get::<i64>("attempt")? > 0;
-            if !woken && !limit::admit(&mut limits, &kind, &tenant, now_us) {
-                continue;
-            }
-            let values = [job.get::<String>("id")?.into(), Value::Time(lease(now_us)), self.owner.as_str().into()];
-            let sql = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $2, owner = $3 \
-                       WHERE id = $1 AND state = 'ready' RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
-            rows.extend(open.fetch(sql, &values).await?);
-        }
-        limit::keep(open, &limits).await?;
-        Ok(rows)
+        self.ask(|reply| Wish::Claim(count, now_us, reply)).await
     }
 
     /// Writes how attempts ended, all in one commit. One that lost its lease in between is left out: its result counts no
     /// more. Answers how many were written.
     pub async fn end(&self, ended: &[(Claimed, Ended)], now_us: i64) -> Result<usize> {
-        let mut open = self.state.transaction().await?;
-        let mut written = 0;
-        for (job, outcome) in ended {
-            written += usize::from(self.end_one(&mut open, job, outcome, now_us).await?);
-        }
-        open.commit().await?;
-        Ok(written)
+        self.ask(|reply| Wish::End(ended.to_vec(), now_us, reply)).await
     }
 
-    async fn end_one(&self, open: &mut Transaction, job: &Claimed, outcome: &Ended, now_us: i64) -> Result<bool> {
-        let mine = |more: Vec<Value>| [vec![job.id.as_str().into(), Value::Int(job.attempt)], more].concat();
-        match outcome {
-            Ended::Done { target, response } => {
-                let moved = "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, created_at, ended_at, tenant, parent, requester, round) \
-                             SELECT id, queue, kind, arguments, 'done', attempt, dedupe, cause, created_at, $3, tenant, parent, requester, round \
-                             FROM job WHERE id = $1 AND attempt = $2 AND state = 'running'";
-                if open.execute(moved, &mine(vec![Value::Time(now_us)])).await? == 0 {
-                    return Ok(false);
-                }
-                open.execute("DELETE FROM job WHERE id = $1", &[job.id.as_str().into()]).await?;
-                let values =
-                    [job.dedupe.as_str().into(), target.as_str().into(), response.as_str().into(), Value::Time(now_us)];
-                let done = "UPDATE effect SET state = 'done', target = $2, response = $3, at = $4 WHERE dedupe = $1";
-                open.execute(done, &values).await?;
-                Ok(true)
-            }
-            Ended::Failed { error, retry_after } if job.attempt < job.attempts_max => {
-                let wait = retry_after.unwrap_or_else(|| backoff(&job.id, job.attempt));
-                let at = now_us.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
-                let sql = "UPDATE job SET state = 'ready', run_at = $3, error = $4, lease_until = NULL, owner = NULL \
-                           WHERE id = $1 AND attempt = $2 AND state = 'running'";
-                Ok(open.execute(sql, &mine(vec![Value::Time(at), error.as_str().into()])).await? == 1)
-            }
-            Ended::Failed { error, .. } | Ended::Refused { error } => {
-                let sql = "UPDATE job SET state = 'dead', error = $3, lease_until = NULL, owner = NULL \
-                           WHERE id = $1 AND attempt = $2 AND state = 'running'";
-                if open.execute(sql, &mine(vec![error.as_str().into()])).await? == 0 {
-                    return Ok(false);
-                }
-                let failed =
-                    "UPDATE effect SET state = 'failed', response = $2, at = $3 WHERE dedupe = $1 AND state = 'intent'";
-                let told = [job.dedupe.as_str().into(), error.as_str().into(), Value::Time(now_us)];
-                open.execute(failed, &told).await?;
-                let parent = "SELECT parent FROM job WHERE id = $1 AND parent IS NOT NULL";
-                for row in open.fetch(parent, &[job.id.as_str().into()]).await? {
-                    wake(open, &row.get::<String>("parent")?, now_us).await?;
-                }
-                Ok(true)
-            }
+    /// Writes how the last job of a place ended, and waits for its next one. An error says that the end is not written.
+    pub(crate) async fn turn(&self, last: Option<(Claimed, Ended)>, crew: &Arc<Crew>) -> Result<Taken> {
+        self.ask(|reply| Wish::Turn(last, Place { crew: Arc::clone(crew), reply })).await
+    }
+
+    /// Looks at what is due now, without waiting for the time to look.
+    pub(crate) async fn look(&self) {
+        // A writer that has ended looks at everything when it is started again.
+        let _ = self.sender().send(Wish::Look).await;
+    }
+
+    async fn ask<T>(&self, wish: impl FnOnce(oneshot::Sender<Result<T>>) -> Wish) -> Result<T> {
+        let gone = || Error::new(Kind::Unavailable, "the writer of the queue ended before it answered");
+        let (reply, answer) = oneshot::channel();
+        self.sender().send(wish(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// The way to the writer, which is started where there is none.
+    fn sender(&self) -> mpsc::Sender<Wish> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match writer.as_ref().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender.clone(),
+            None => writer.insert(writer::start(Arc::clone(&self.state), self.owner.clone())).clone(),
         }
     }
 
@@ -407,8 +319,7 @@ impl Queue {
 
     /// When the next job is due that nothing but time keeps from running.
     pub async fn next_due(&self, now_us: i64) -> Result<Option<i64>> {
-        let rows = self.state.fetch(limit::NEXT_DUE, &[Value::Time(now_us)]).await?;
-        rows.first().map_or(Ok(None), |row| row.get("due"))
+        writer::next_due(&self.state, now_us).await
     }
 
     /// Forgets jobs that ended long ago, with their effects, steps, signals and votes.
@@ -446,6 +357,12 @@ impl Claimed {
 
 fn lease(now_us: i64) -> i64 {
     now_us.saturating_add(i64::try_from(LEASE.as_micros()).expect("seconds fit"))
+}
+
+/// How long nothing will be due, within bounds.
+pub(crate) fn pause(next_us: Option<i64>, now_us: i64, least: Duration, longest: Duration) -> Duration {
+    let wait = next_us.map(|at| u64::try_from(at - now_us).unwrap_or(0));
+    wait.map_or(longest, Duration::from_micros).clamp(least, longest)
 }
 
 /// The hash of what is asked for.

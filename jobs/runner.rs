@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::clock::rfc3339;
 use engine::{Clock, Error, Kind, Result, Scope, Store};
+use futures::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 
 use crate::actions::{self, Outside};
@@ -16,7 +17,7 @@ use crate::evaluate::{At, evaluate};
 use crate::flow::approved::approved;
 use crate::flow::trace::Trace;
 use crate::flow::{FLOWS, Flow, Hands};
-use crate::queue::{NewJob, PRIORITY, Queue, Terms};
+use crate::queue::{NewJob, PRIORITY, Queue, Terms, pause};
 use crate::rows::{Difference, Transition, difference};
 use crate::rule::{Found, Rule};
 
@@ -28,6 +29,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// How often old jobs are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Rules that are evaluated at the same time: while one waits for the disk, another one asks.
+const RULES_AT_ONCE: usize = 4;
 /// Missed ticks that are looked at after a long sleep.
 const MISSED_MAX: usize = 10_000;
 
@@ -197,18 +200,21 @@ impl Runner {
         }
     }
 
-    /// Does what is due, and says how long nothing will be.
-    async fn once(&self) -> Result<Duration> {
+    /// Runs the rules that are due, and says how long none will be.
+    pub async fn once(&self) -> Result<Duration> {
         for rule in self.stirred() {
             self.book.touch(&rule, self.clock.now_us()).await?;
         }
-        for entry in self.book.due(self.clock.now_us()).await? {
-            // One rule that cannot run keeps no other from running.
-            if let Err(error) = self.run_due(&entry).await {
-                tracing::warn!(rule = entry.name, %error, "a rule did not run, and is tried again");
-            }
-        }
-        Ok(pause(self.book.next_tick().await?, self.clock.now_us()))
+        let due = self.book.due(self.clock.now_us()).await?;
+        futures::stream::iter(&due)
+            .for_each_concurrent(RULES_AT_ONCE, |entry| async move {
+                // One rule that cannot run keeps no other from running.
+                if let Err(error) = self.run_due(entry).await {
+                    tracing::warn!(rule = entry.name, %error, "a rule did not run, and is tried again");
+                }
+            })
+            .await;
+        Ok(pause(self.book.next_tick().await?, self.clock.now_us(), PAUSE_MIN, LOOK_EVERY))
     }
 
     /// Runs the ticks of a rule that have come and are to be run.
@@ -292,16 +298,34 @@ impl Runner {
             }
         }
         run.ended_us = self.clock.now_us();
-        if !self.book.commit(&run, &found, &jobs, &after).await? {
-            return Err(Error::new(Kind::Conflict, format!("the rule {} ran elsewhere in the meantime", rule.name)));
-        }
-        if !jobs.is_empty() {
-            self.wake();
-        }
+        let run = self.commit(run, found, jobs, after).await?;
         if let Some(error) = &run.error {
             tracing::warn!(rule = rule.name, status = run.status, error, "a rule changed nothing");
         }
         Ok(run)
+    }
+
+    /// Makes a run durable with all that follows from it; its jobs begin in the same commit where a place is free.
+    async fn commit(&self, run: Run, found: Difference, jobs: Vec<NewJob>, after: After) -> Result<Run> {
+        let shared = Arc::new((run, found, jobs, after));
+        let kept = Arc::clone(&shared);
+        let written = self.queue.together(None, move |open| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let (run, found, jobs, after) = &*kept;
+                match Book::write(open, run, found, jobs, after).await? {
+                    true => Ok(((), Vec::new())),
+                    // As an error, so that nothing of it stays.
+                    false => {
+                        let text = format!("the rule {} ran elsewhere in the meantime", run.rule);
+                        Err(Error::new(Kind::Conflict, text))
+                    }
+                }
+            }
+            .boxed()
+        });
+        written.await?;
+        Ok(shared.0.clone())
     }
 
     /// The jobs of a difference, no faster than the rule's rate.
@@ -332,12 +356,6 @@ impl Runner {
         }
         jobs
     }
-}
-
-/// How long nothing will be due.
-fn pause(next_us: Option<i64>, now_us: i64) -> Duration {
-    let wait = next_us.map(|at| u64::try_from(at - now_us).unwrap_or(0));
-    wait.map_or(LOOK_EVERY, Duration::from_micros).clamp(PAUSE_MIN, LOOK_EVERY)
 }
 
 /// A job on the terms of its rule: how urgent it is, whose matter, and who must agree first.

@@ -264,7 +264,7 @@ impl House {
     }
 
     fn desk(&self) -> Desk {
-        Desk::new(Arc::clone(self.store.state()), Some(Arc::clone(&self.audit)))
+        Desk::new(self.runner().queue().clone(), Some(Arc::clone(&self.audit)))
     }
 
     fn approvals(&self) -> Approvals {

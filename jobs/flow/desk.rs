@@ -6,13 +6,14 @@ use std::sync::Arc;
 use engine::clock::rfc3339;
 use engine::state::Transaction;
 use engine::{Error, Kind, Result, State as Database, Tenants, Value as Cell};
+use futures::FutureExt;
 use ledger::audit::{Audit, Entry};
 use ledger::principal::Caller;
 use serde_json::{Value, json};
 
 use super::rows::{StepRow, StepState};
 use super::stored::{self, NEVER_US, input_of, name_of};
-use crate::queue::{FLOW, NewJob, PRIORITY, Terms, insert, wake};
+use crate::queue::{FLOW, NewJob, PRIORITY, Queue, Terms, insert, wake};
 
 /// Flows that one listing shows.
 const LISTED_MAX: i64 = 500;
@@ -45,13 +46,14 @@ pub struct Start {
 #[derive(Debug, Clone)]
 pub struct Desk {
     state: Arc<Database>,
+    queue: Queue,
     audit: Option<Arc<Audit>>,
 }
 
 impl Desk {
-    /// A desk over the state database; what is done here is audited where there is a log.
-    pub fn new(state: Arc<Database>, audit: Option<Arc<Audit>>) -> Self {
-        Desk { state, audit }
+    /// A desk over the queue of this process; what is done here is audited where there is a log.
+    pub fn new(queue: Queue, audit: Option<Arc<Audit>>) -> Self {
+        Desk { state: Arc::clone(queue.state()), queue, audit }
     }
 
     /// Starts a flow; its id, and whether it was started before. `Conflict` where one of the same key has another input.
@@ -83,14 +85,23 @@ impl Desk {
                 requester: Some(name(caller)),
             },
         };
-        let mut open = self.state.transaction().await?;
-        if !insert(&mut open, &job).await? {
-            return known(&mut open, &job).await.map(|id| (id, true));
-        }
         let entry = caller.entry("flow.start", job.id.as_str()).of_tenant(tenant.as_deref());
-        self.note(&mut open, entry.with(json!({ "flow": flow.name, "key": key }))).await?;
-        open.commit().await?;
-        Ok((job.id, false))
+        let entry = entry.with(json!({ "flow": flow.name, "key": key }));
+        let started = self.queue.together(self.audit.clone(), move |open| {
+            let (job, entry) = (job.clone(), entry.clone());
+            async move {
+                match insert(open, &job).await? {
+                    true => Ok((Ok((job.id, false)), vec![entry])),
+                    // Nothing is written: what is wrong is an answer, and hurts nobody who shares the transaction.
+                    false => match known(open, &job).await {
+                        Err(error) if error.kind() != Kind::Conflict => Err(error),
+                        known => Ok((known.map(|id| (id, true)), Vec::new())),
+                    },
+                }
+            }
+            .boxed()
+        });
+        started.await?
     }
 
     /// Sends a signal; `id` tells one that is sent twice. False where it was there already.
@@ -233,7 +244,7 @@ impl Desk {
         if let Ok(Some(output)) = row.get::<Option<String>>("output") {
             flow["output"] = serde_json::from_str(&output).unwrap_or_default();
         }
-        let steps = stored::steps(&self.state, job, None).await?;
+        let steps = stored::steps(&mut &*self.state, job, None).await?;
         flow["steps"] = steps.iter().map(|(round, step)| shown(*round, step)).collect();
         let effects =
             "SELECT dedupe, step, class, state, target, response FROM effect WHERE job = $1 ORDER BY at, dedupe";

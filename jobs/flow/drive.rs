@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use engine::fault::{Point, reached};
-use engine::{Clock, Error, Kind, Result, State as Database};
+use engine::state::Transaction;
+use engine::{Clock, Error, Kind, Result};
 use serde_json::{Value, json};
 
 use super::Flow;
@@ -13,15 +14,44 @@ use super::rows::StepRow;
 use super::stored::{Kept, Seat, load};
 use super::trace::{Span, Trace};
 use crate::actions::Outside;
-use crate::queue::{ATTEMPTS_MAX, Claimed, Ended};
+use crate::queue::{ATTEMPTS_MAX, Claimed, Ended, Queue};
 
 /// Times that one decision is made anew because something happened meanwhile.
 const STALE_MAX: usize = 100;
 
+/// A flow with what follows first: written in the transaction in which its job was taken up.
+pub(crate) struct Begun {
+    seat: Seat,
+    advance: Advance,
+}
+
+impl Begun {
+    /// What follows when somebody takes a flow up; `None` where it is none of these, or its input is wrong.
+    pub(crate) fn of(flows: &'static [&'static Flow], seat: Seat, now_us: i64) -> Option<Begun> {
+        let flow = flows.iter().copied().find(|flow| flow.name == seat.flow)?;
+        if !flow.check(&seat.instance.input).is_empty() {
+            return None;
+        }
+        let advance = advance(flow, &seat.instance, &seat.facts, &Event::Look, now_us);
+        Some(Begun { seat, advance })
+    }
+
+    /// Writes it.
+    pub(crate) async fn write(&self, open: &mut Transaction, now_us: i64) -> Result<()> {
+        match self.seat.put(open, &self.advance, now_us).await? {
+            Kept::Durable => Ok(()),
+            Kept::Stale | Kept::Lost => {
+                let kind = Kind::Overloaded { retry_after: std::time::Duration::from_millis(10) };
+                Err(Error::new(kind, "something happened to a flow while it was taken up"))
+            }
+        }
+    }
+}
+
 /// Drives flows.
 #[derive(Debug, Clone)]
 pub struct Driver {
-    state: Arc<Database>,
+    queue: Queue,
     clock: Arc<dyn Clock>,
     flows: &'static [&'static Flow],
     hands: Option<Arc<dyn Hands>>,
@@ -32,13 +62,13 @@ pub struct Driver {
 impl Driver {
     /// Drives these flows: `hands` do what their steps call for, `outside` does actions.
     pub fn new(
-        state: Arc<Database>,
+        queue: Queue,
         clock: Arc<dyn Clock>,
         flows: &'static [&'static Flow],
         hands: Option<Arc<dyn Hands>>,
         outside: Arc<dyn Outside>,
     ) -> Self {
-        Driver { state, clock, flows, hands, outside, trace: None }
+        Driver { queue, clock, flows, hands, outside, trace: None }
     }
 
     /// The same, which tells of what it does.
@@ -48,7 +78,12 @@ impl Driver {
 
     /// Drives a claimed flow until it waits or ends. How the attempt of its job ended where the flow itself could not say.
     pub async fn drive(&self, job: &Claimed) -> Option<Ended> {
-        match self.go(job).await {
+        self.drive_on(job, None).await
+    }
+
+    /// The same from what was written when it was taken up.
+    pub(crate) async fn drive_on(&self, job: &Claimed, begun: Option<Begun>) -> Option<Ended> {
+        match self.go(job, begun).await {
             Ok(()) => None,
             Err(error) => match error.kind() {
                 // Nothing of it can be decided by this program: somebody must look.
@@ -62,22 +97,39 @@ impl Driver {
         }
     }
 
-    async fn go(&self, job: &Claimed) -> Result<()> {
-        let Some(mut seat) = load(&self.state, job).await? else { return Ok(()) };
+    async fn go(&self, job: &Claimed, begun: Option<Begun>) -> Result<()> {
+        let (mut seat, first) = match begun {
+            Some(Begun { mut seat, advance }) => {
+                seat.settle(&advance);
+                (seat, Some(advance))
+            }
+            None => match load(&mut &**self.queue.state(), job).await? {
+                Some(seat) => (seat, None),
+                None => return Ok(()),
+            },
+        };
         let flow = self.flows.iter().copied().find(|flow| flow.name == seat.flow);
         let flow = flow.ok_or_else(|| Error::invalid(format!("this program has no flow {}", seat.flow)))?;
         if let Some(fault) = flow.check(&seat.instance.input).into_iter().next() {
             return Err(Error::invalid(fault));
         }
-        let mut event = Event::Look;
-        while let Some(next) = self.keep(job, flow, &mut seat, &event).await? {
-            let Next::Call(call) = next else { return Ok(()) };
+        let mut next = match first {
+            Some(advance) => {
+                reached(Point::FlowKept);
+                self.tell_kept(&seat, &advance, self.clock.now_us());
+                Some(advance.next)
+            }
+            None => self.keep(job, flow, &mut seat, &Event::Look).await?,
+        };
+        while let Some(now) = next {
+            let Next::Call(call) = now else { return Ok(()) };
             reached(Point::FlowIntended);
             let began_us = self.clock.now_us();
             let outcome = self.act(&call).await;
             reached(Point::FlowCalled);
             self.tell_call(&seat, &call, &outcome, began_us);
-            event = Event::Ended { step: call.step, undo: call.undo, outcome };
+            let event = Event::Ended { step: call.step, undo: call.undo, outcome };
+            next = self.keep(job, flow, &mut seat, &event).await?;
         }
         tracing::warn!(
             job = job.id,
@@ -92,14 +144,14 @@ impl Driver {
         for _ in 0..STALE_MAX {
             let now_us = self.clock.now_us();
             let advance = advance(flow, &seat.instance, &seat.facts, event, now_us);
-            match seat.commit(&self.state, &advance, now_us).await? {
+            match seat.commit(&self.queue, &advance, now_us).await? {
                 Kept::Durable => {
                     reached(Point::FlowKept);
                     self.tell_kept(seat, &advance, now_us);
                     return Ok(Some(advance.next));
                 }
                 Kept::Lost => return Ok(None),
-                Kept::Stale => match load(&self.state, job).await? {
+                Kept::Stale => match load(&mut &**self.queue.state(), job).await? {
                     Some(fresh) => *seat = fresh,
                     None => return Ok(None),
                 },

@@ -1,13 +1,17 @@
 //! A flow's rows in the state database. Everything that follows from one event is one transaction, which counts only while
 //! its job is still ours and nothing has happened that the decision did not see.
 
+use std::sync::Arc;
+
 use engine::state::{Row, Transaction};
 use engine::{Column, Error, Kind, Result, State as Database, StateTable, Type, Value as Cell};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::machine::{Advance, End, Next, Write};
 use super::rows::{Decision, Ending, Facts, Instance, Signal, StepRow, StepState, UndoState};
-use crate::queue::{Claimed, FLOW, NewJob, Terms, insert, wake};
+use crate::queue::{Claimed, FLOW, NewJob, Queue, Terms, insert, wake};
 
 /// An instant after everything: what waits for no time.
 pub(super) const NEVER_US: i64 = 9_000_000_000_000_000;
@@ -95,12 +99,30 @@ pub enum Kept {
     Lost,
 }
 
+/// Where rows are read: the database as it is, or a transaction under way.
+pub trait Source: Send {
+    /// The rows of one SELECT.
+    fn rows<'a>(&'a mut self, sql: &'static str, values: &'a [Cell]) -> BoxFuture<'a, Result<Vec<Row>>>;
+}
+
+impl Source for &Database {
+    fn rows<'a>(&'a mut self, sql: &'static str, values: &'a [Cell]) -> BoxFuture<'a, Result<Vec<Row>>> {
+        self.fetch(sql, values).boxed()
+    }
+}
+
+impl Source for Transaction {
+    fn rows<'a>(&'a mut self, sql: &'static str, values: &'a [Cell]) -> BoxFuture<'a, Result<Vec<Row>>> {
+        self.fetch(sql, values).boxed()
+    }
+}
+
 /// Reads a flow that was claimed; `None` where it is no longer ours.
-pub async fn load(state: &Database, job: &Claimed) -> Result<Option<Seat>> {
+pub async fn load(from: &mut impl Source, job: &Claimed) -> Result<Option<Seat>> {
     // The count of what happened comes first: what happens while the facts are read is seen at the next look.
     let head = "SELECT arguments, dedupe, round, tenant, requester, parent, wakes, paused, cancel, cause, created_at FROM job \
                 WHERE id = $1 AND attempt = $2 AND state = 'running'";
-    let rows = state.fetch(head, &[job.id.as_str().into(), Cell::Int(job.attempt)]).await?;
+    let rows = from.rows(head, &[job.id.as_str().into(), Cell::Int(job.attempt)]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (arguments, round) = (json_of(row, "arguments")?, row.get("round")?);
     let instance = Instance {
@@ -108,9 +130,9 @@ pub async fn load(state: &Database, job: &Claimed) -> Result<Option<Seat>> {
         dedupe: row.get("dedupe")?,
         round,
         input: input_of(&arguments),
-        steps: steps(state, &job.id, Some(round)).await?.into_iter().map(|(_, row)| row).collect(),
+        steps: steps(from, &job.id, Some(round)).await?.into_iter().map(|(_, row)| row).collect(),
     };
-    let facts = Facts { cancel: row.get("cancel")?, paused: row.get("paused")?, ..facts(state, &instance).await? };
+    let facts = Facts { cancel: row.get("cancel")?, paused: row.get("paused")?, ..facts(from, &instance).await? };
     Ok(Some(Seat {
         instance,
         facts,
@@ -144,10 +166,10 @@ pub fn input_of(arguments: &Value) -> Value {
 }
 
 /// What happened outside.
-async fn facts(state: &Database, instance: &Instance) -> Result<Facts> {
+async fn facts(from: &mut impl Source, instance: &Instance) -> Result<Facts> {
     let mut facts = Facts::default();
     let untaken = "SELECT id, name, payload FROM signal WHERE job = $1 AND step IS NULL ORDER BY at, id";
-    for row in state.fetch(untaken, &[instance.job.as_str().into()]).await? {
+    for row in from.rows(untaken, &[instance.job.as_str().into()]).await? {
         let signal = Signal { id: row.get("id")?, name: row.get("name")?, payload: json_of(&row, "payload")? };
         facts.signals.push(signal);
     }
@@ -155,14 +177,14 @@ async fn facts(state: &Database, instance: &Instance) -> Result<Facts> {
         let of_step = [instance.job.as_str().into(), Cell::Int(instance.round), step.name.as_str().into()];
         match step.kind.as_str() {
             "child" => {
-                if let Some(ending) = ending(state, &instance.key(&step.name, false)).await? {
+                if let Some(ending) = ending(from, &instance.key(&step.name, false)).await? {
                     facts.children.insert(step.name.clone(), ending);
                 }
             }
             "approval" => {
                 let decided = "SELECT decision, reason FROM approval WHERE job = $1 AND round = $2 AND step = $3 \
                                AND decision IS NOT NULL";
-                if let Some(row) = state.fetch(decided, &of_step).await?.first() {
+                if let Some(row) = from.rows(decided, &of_step).await?.first() {
                     let approved = row.get::<String>("decision")? == "approved";
                     let reason = row.get::<Option<String>>("reason")?.unwrap_or_default();
                     facts.decisions.insert(step.name.clone(), Decision { approved, reason });
@@ -175,9 +197,9 @@ async fn facts(state: &Database, instance: &Instance) -> Result<Facts> {
 }
 
 /// How a child ended, if it has.
-async fn ending(state: &Database, dedupe: &str) -> Result<Option<Ending>> {
+async fn ending(from: &mut impl Source, dedupe: &str) -> Result<Option<Ending>> {
     let ended = "SELECT state, output, error FROM job_done WHERE dedupe = $1";
-    if let Some(row) = state.fetch(ended, &[dedupe.into()]).await?.first() {
+    if let Some(row) = from.rows(ended, &[dedupe.into()]).await?.first() {
         let error: Option<String> = row.get("error")?;
         return Ok(Some(match row.get::<String>("state")?.as_str() {
             "done" => Ending::Done(json_of(row, "output").unwrap_or_default()),
@@ -185,16 +207,16 @@ async fn ending(state: &Database, dedupe: &str) -> Result<Option<Ending>> {
         }));
     }
     let dead = "SELECT error FROM job WHERE dedupe = $1 AND state = 'dead'";
-    let rows = state.fetch(dead, &[dedupe.into()]).await?;
+    let rows = from.rows(dead, &[dedupe.into()]).await?;
     let row = rows.first().map(|row| row.get::<Option<String>>("error")).transpose()?;
     Ok(row.map(|error| Ending::Failed(error.unwrap_or_else(|| "it is dead".to_owned()))))
 }
 
 /// Steps of a flow with their rounds: of one round, or of all.
-pub async fn steps(state: &Database, job: &str, round: Option<i64>) -> Result<Vec<(i64, StepRow)>> {
+pub async fn steps(from: &mut impl Source, job: &str, round: Option<i64>) -> Result<Vec<(i64, StepRow)>> {
     let sql = "SELECT round, name, place, kind, state, attempt, run_at, input, output, error, undo, undo_state, undo_attempt, \
                undo_run_at, undo_error, began_at, ended_at FROM step WHERE job = $1 AND ($2 = 0 OR round = $2) ORDER BY round, place";
-    let rows = state.fetch(sql, &[job.into(), Cell::Int(round.unwrap_or(0))]).await?;
+    let rows = from.rows(sql, &[job.into(), Cell::Int(round.unwrap_or(0))]).await?;
     rows.iter().map(|row| Ok((row.get("round")?, step_of(row)?))).collect()
 }
 
@@ -241,9 +263,22 @@ fn json_cell(value: &Option<Value>) -> Cell {
 }
 
 impl Seat {
-    /// Writes what follows from an event, and lets the job go where nothing is to be done next.
-    pub async fn commit(&mut self, state: &Database, advance: &Advance, now_us: i64) -> Result<Kept> {
-        let mut open = state.transaction().await?;
+    /// Makes what follows from an event durable, together with whatever else waits.
+    pub async fn commit(&mut self, queue: &Queue, advance: &Advance, now_us: i64) -> Result<Kept> {
+        let shared = Arc::new((self.clone(), advance.clone()));
+        let kept = queue.together(None, move |open| {
+            let shared = Arc::clone(&shared);
+            async move { Ok((shared.0.put(open, &shared.1, now_us).await?, Vec::new())) }.boxed()
+        });
+        let kept = kept.await?;
+        if kept == Kept::Durable {
+            self.settle(advance);
+        }
+        Ok(kept)
+    }
+
+    /// Writes what follows from an event, and lets the job go where nothing is to be done next. Durable with the transaction.
+    pub(super) async fn put(&self, open: &mut Transaction, advance: &Advance, now_us: i64) -> Result<Kept> {
         let fence = "UPDATE job SET wakes = wakes WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING wakes";
         let held = open.fetch(fence, &[self.instance.job.as_str().into(), Cell::Int(self.attempt)]).await?;
         match held.first().map(|row| row.get::<i64>("wakes")).transpose()? {
@@ -253,17 +288,20 @@ impl Seat {
         }
         let mut at_once = false;
         for write in &advance.writes {
-            at_once |= !self.write(&mut open, write, now_us).await?;
+            at_once |= !self.write(open, write, now_us).await?;
         }
-        self.go(&mut open, &advance.next, now_us).await?;
+        self.go(open, &advance.next, now_us).await?;
         if at_once {
-            wake(&mut open, &self.instance.job, now_us).await?;
+            wake(open, &self.instance.job, now_us).await?;
         }
-        open.commit().await?;
+        Ok(Kept::Durable)
+    }
+
+    /// What was written is what is known from now on.
+    pub(super) fn settle(&mut self, advance: &Advance) {
         self.instance = advance.instance.clone();
         let taken = |id: &str| advance.writes.iter().any(|w| matches!(w, Write::Take { signal, .. } if signal == id));
         self.facts.signals.retain(|signal| !taken(&signal.id));
-        Ok(Kept::Durable)
     }
 
     /// Writes one change; false where what it waits for has an end already, which nobody will tell of again.

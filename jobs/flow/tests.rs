@@ -16,7 +16,7 @@ use super::*;
 use crate::actions::Outside;
 use crate::approval::{Approvals, Verdict};
 use crate::databases;
-use crate::queue::{Claimed, Ended, FLOW, NewJob, Queue, Terms, Which, insert};
+use crate::queue::{Claimed, Crew, Ended, FLOW, NewJob, Queue, Terms, Which, insert};
 
 #[derive(Debug)]
 struct Turned(AtomicI64);
@@ -136,8 +136,8 @@ impl Ground {
         let queue = Queue::new(Arc::clone(&state), "one");
         let outside: Arc<dyn Outside> = hands.clone();
         let hand: Arc<dyn Hands> = hands.clone();
-        let driver = Driver::new(Arc::clone(&state), clock.clone(), TRIALS, Some(hand), outside);
-        let desk = Desk::new(Arc::clone(&state), None);
+        let driver = Driver::new(queue.clone(), clock.clone(), TRIALS, Some(hand), outside);
+        let desk = Desk::new(queue.clone(), None);
         Ground { state, clock, queue, hands, driver, desk }
     }
 
@@ -245,6 +245,7 @@ async fn suite(state: Arc<Database>) {
     a_paused_flow_stands_still(&ground).await;
     a_sleep_is_a_row(&ground).await;
     limits_delay_and_never_drop(&ground).await;
+    what_follows_first_is_durable_with_the_claim(&ground).await;
 }
 
 async fn a_flow_waits_for_a_child_people_and_an_action(ground: &Ground) {
@@ -479,6 +480,25 @@ async fn limits_delay_and_never_drop(ground: &Ground) {
     let loads = ground.queue.loads(ground.now()).await.unwrap();
     let http = loads.iter().find(|load| load.kind == "http").unwrap();
     assert_eq!((http.ready, http.ended_minute), (0, 2), "what ended a minute ago is not counted");
+}
+
+async fn what_follows_first_is_durable_with_the_claim(ground: &Ground) {
+    let crew = Arc::new(Crew { clock: ground.clock.clone(), flows: TRIALS });
+    let queue = ground.queue.clone();
+    let place = tokio::spawn(async move { queue.turn(None, &crew).await });
+    ground.start("kid", "fused").await;
+    ground.queue.look().await;
+    let taken = place.await.unwrap().unwrap();
+    assert_eq!(taken.job.id, "fused");
+    assert_eq!(ground.cell("SELECT state AS cell FROM step WHERE job = $1", "fused").await.as_deref(), Some("running"));
+    assert_eq!(
+        ground.cell("SELECT state AS cell FROM effect WHERE job = $1", "fused").await.as_deref(),
+        Some("intent")
+    );
+    assert!(ground.made().is_empty(), "it is written before anybody is called");
+    assert_eq!(ground.driver.drive_on(&taken.job, taken.begun.map(|begun| *begun)).await, None);
+    assert_eq!(ground.made(), ["begin:1"], "and not decided twice");
+    assert_eq!(ground.job("fused").await.as_deref(), Some("waiting"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

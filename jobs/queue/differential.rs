@@ -57,6 +57,10 @@ impl Side {
             created_us: self.now,
             terms: Terms { priority: i64::try_from(dice.roll(3)).unwrap(), tenant, ..Terms::default() },
         };
+        if number.is_multiple_of(2) {
+            self.queue.add(job).await.unwrap();
+            return;
+        }
         let mut open = self.state.transaction().await.unwrap();
         insert(&mut open, &job).await.unwrap();
         open.commit().await.unwrap();
@@ -146,6 +150,91 @@ impl Side {
         }
         (self.held, self.now) = (Vec::new(), 1_000_000);
     }
+}
+
+/// What a group is made of: ends of what is held, new jobs, then a claim.
+struct Round {
+    ended: Vec<(Claimed, Ended)>,
+    jobs: Vec<NewJob>,
+    count: i64,
+    now: i64,
+}
+
+impl Round {
+    fn draw(number: u64, held: &[Claimed], dice: &mut Dice, now: i64) -> Round {
+        let ended = held.iter().map(|job| {
+            let outcome = match dice.roll(4) {
+                0 => Ended::Failed { error: "no".to_owned(), retry_after: None },
+                1 => Ended::Refused { error: "never".to_owned() },
+                _ => Ended::Done { target: "t".to_owned(), response: "200".to_owned() },
+            };
+            // Some are stale.
+            (Claimed { attempt: job.attempt + i64::from(dice.roll(8) == 0), ..job.clone() }, outcome)
+        });
+        let ended = ended.collect();
+        let jobs = (0..dice.roll(90)).map(|at| NewJob {
+            id: format!("job-{number:03}-{at:02}"),
+            kind: KINDS[usize::try_from(dice.roll(3)).unwrap()].to_owned(),
+            arguments: json!({ "at": at }),
+            dedupe: format!("name-{}", dice.roll(300)),
+            cause: "a test".to_owned(),
+            run_us: now + i64::try_from(dice.roll(2)).unwrap() * 500_000,
+            created_us: now,
+            terms: Terms { priority: i64::try_from(dice.roll(3)).unwrap(), ..Terms::default() },
+        });
+        Round { jobs: jobs.collect(), ended, count: i64::try_from(dice.roll(40)).unwrap(), now }
+    }
+
+    /// One transaction for everything.
+    async fn together(&self, side: &Side) -> (usize, Vec<bool>, Vec<Claimed>) {
+        let mut wishes = vec![Wish::End(self.ended.clone(), self.now, oneshot::channel().0)];
+        wishes.extend(self.jobs.iter().map(|job| Wish::Insert(Box::new(job.clone()), oneshot::channel().0)));
+        wishes.push(Wish::Claim(self.count, self.now, oneshot::channel().0));
+        let mut done = group::write(&side.state, "one", &mut wishes, 0, None).await.unwrap();
+        (done.ended.iter().filter(|counts| **counts).count(), done.made, done.claimed.remove(0))
+    }
+
+    /// A transaction for each.
+    async fn one_by_one(&self, side: &Side) -> (usize, Vec<bool>, Vec<Claimed>) {
+        let (mut ended, mut made) = (0, Vec::new());
+        for one in &self.ended {
+            ended += side.queue.end(std::slice::from_ref(one), self.now).await.unwrap();
+        }
+        for job in &self.jobs {
+            made.push(side.queue.add(job.clone()).await.unwrap());
+        }
+        (ended, made, side.queue.claim(self.count, self.now).await.unwrap())
+    }
+}
+
+async fn a_group_is_its_wishes_one_by_one(one: &mut Side, other: &mut Side) {
+    for seed in 0..3 {
+        one.clear().await;
+        other.clear().await;
+        let mut dice = Dice(1_000 + seed, 0);
+        for number in 0..8 {
+            one.now += 700_000;
+            let round = Round::draw(number, &one.held, &mut dice, one.now);
+            let (here, there) = (round.together(one).await, round.one_by_one(other).await);
+            assert_eq!(here, there, "seed {seed}, round {number}");
+            assert_eq!(one.dump().await, other.dump().await, "seed {seed}, round {number}");
+            one.held = here.2;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_on_sqlite_is_its_wishes_one_by_one() {
+    let ((_data, here), (_more, there)) = (databases::sqlite().await, databases::sqlite().await);
+    a_group_is_its_wishes_one_by_one(&mut Side::new(here), &mut Side::new(there)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_on_postgres_is_its_wishes_one_by_one_on_sqlite() {
+    let Some(server) = databases::Postgres::start("the differential of groups") else { return };
+    let (postgres, (_data, sqlite)) = (server.open().await, databases::sqlite().await);
+    a_group_is_its_wishes_one_by_one(&mut Side::new(Arc::clone(&postgres)), &mut Side::new(sqlite)).await;
+    postgres.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

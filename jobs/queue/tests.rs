@@ -98,3 +98,36 @@ async fn what_fails_waits_longer_each_time_and_is_dead_at_last() {
     queue.cancel("1", now).await.unwrap();
     assert_eq!(queue.cancel("1", now).await.unwrap_err().kind(), Kind::NotFound);
 }
+
+#[tokio::test]
+async fn one_attempt_ends_once_and_a_stale_one_hurts_no_other() {
+    let (_folder, state, queue) = queue().await;
+    put(&state, &[job("1", "a", 0), job("2", "b", 0), job("3", "c", 0)]).await;
+    let claimed = queue.claim(10, 0).await.unwrap();
+    let stale = Claimed { attempt: 9, ..claimed[0].clone() };
+    let ended = [
+        (stale, done()),
+        (claimed[1].clone(), failed()),
+        (claimed[1].clone(), done()),
+        (claimed[2].clone(), done()),
+        (claimed[2].clone(), done()),
+        (claimed[0].clone(), Ended::Refused { error: "never".to_owned() }),
+    ];
+    assert_eq!(queue.end(&ended, 1).await.unwrap(), 3);
+    let rows = state.fetch("SELECT id, state FROM job ORDER BY id", &[]).await.unwrap();
+    let stands: Vec<(String, String)> =
+        rows.iter().map(|row| (row.get("id").unwrap(), row.get("state").unwrap())).collect();
+    let stands: Vec<_> = stands.iter().map(|(id, state)| (id.as_str(), state.as_str())).collect();
+    assert_eq!(stands, [("1", "dead"), ("2", "ready")]);
+    assert_eq!([effect(&state, "a").await, effect(&state, "c").await], ["failed", "done"]);
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_is_dead_and_keeps_no_other_from_running() {
+    let (_folder, state, queue) = queue().await;
+    put(&state, &[job("1", "a", 0), job("2", "b", 0)]).await;
+    state.execute("UPDATE job SET arguments = '{' WHERE id = '1'", &[]).await.unwrap();
+    let claimed = queue.claim(10, 0).await.unwrap();
+    assert_eq!(claimed.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["2"]);
+    assert!(queue.dead(None).await.unwrap()[0].error.as_ref().unwrap().contains("no JSON"));
+}

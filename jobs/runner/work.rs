@@ -1,55 +1,70 @@
-//! Jobs being done: places for so many at once, filled as they become free. How jobs ended is written together, and is not
-//! forgotten while the database is away.
+//! Jobs being done: places for so many at once. A place hands in how its job ended and gets the next one in the same commit;
+//! how a job ended is not forgotten while the database is away.
 
-use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Result;
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::JoinSet;
 
-use super::{LOOK_EVERY, Runner, pause};
+use super::{LOOK_EVERY, Runner};
+use crate::actions::Outside;
 use crate::flow::drive::Driver;
-use crate::queue::{Claimed, Ended, FLOW};
+use crate::queue::{Claimed, Crew, Ended, FLOW, Queue, Taken};
 
-/// Jobs that are taken up together; their claims share a commit, and so do their ends.
-const BATCH: usize = 64;
+/// Jobs that are under way at the same time; their beginnings share a commit, and so do their ends.
+const PLACES: usize = 64;
 /// Calls of others that run at the same time.
 const AT_ONCE: usize = 16;
-/// Places that are free before more jobs are taken up: a claim for each would be a commit for each.
-const FREE_MIN: usize = 16;
 
-/// Jobs that are being done.
-struct Places {
-    tasks: JoinSet<(Claimed, Option<Ended>)>,
-    /// What each task does, should it panic.
-    jobs: HashMap<Id, Claimed>,
+/// Does the jobs of one place.
+#[derive(Debug, Clone)]
+struct Hand {
+    queue: Queue,
+    driver: Driver,
+    outside: Arc<dyn Outside>,
     gate: Arc<Semaphore>,
 }
 
-impl Places {
-    fn new() -> Self {
-        Places { tasks: JoinSet::new(), jobs: HashMap::new(), gate: Arc::new(Semaphore::new(AT_ONCE)) }
+impl Hand {
+    /// Does one job after the other, for as long as it is polled.
+    async fn labour(self, crew: Arc<Crew>) {
+        let mut last = None;
+        loop {
+            match self.queue.turn(last.clone(), &crew).await {
+                Ok(taken) => {
+                    let job = taken.job.clone();
+                    last = self.act(taken).await.map(|ended| (job, ended));
+                }
+                // What is done must not be done once more: its end is handed in again.
+                Err(error) => {
+                    if let Some((job, _)) = &last {
+                        tracing::warn!(%error, job = job.id, "how a job ended was not written, and is written again");
+                    }
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
     }
 
-    /// A task that came to its end: the job, and how its attempt ended where the job is still there to be ended.
-    fn ended(
-        &mut self,
-        done: std::result::Result<(Id, (Claimed, Option<Ended>)), JoinError>,
-    ) -> Option<(Claimed, Ended)> {
-        match done {
-            Ok((id, (job, ended))) => {
-                self.jobs.remove(&id);
-                ended.map(|ended| (job, ended))
+    /// Does a job; how its attempt ended, where the job is still there to be ended.
+    async fn act(&self, taken: Taken) -> Option<Ended> {
+        let Taken { job, begun } = taken;
+        let doing = async {
+            if job.kind == FLOW {
+                return self.driver.drive_on(&job, begun.map(|begun| *begun)).await;
             }
-            Err(panic) => {
-                tracing::error!(%panic, "an action panicked, and is tried again");
-                let job = self.jobs.remove(&panic.id())?;
-                Some((
-                    job,
-                    Ended::Failed { error: "the program failed while it was done".to_owned(), retry_after: None },
-                ))
+            let _turn = self.gate.acquire().await;
+            Some(self.outside.act(&job).await)
+        };
+        match AssertUnwindSafe(doing).catch_unwind().await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::error!(job = job.id, kind = job.kind, "an action panicked, and is tried again");
+                Some(Ended::Failed { error: "the program failed while it was done".to_owned(), retry_after: None })
             }
         }
     }
@@ -58,95 +73,43 @@ impl Places {
 impl Runner {
     /// Takes up the jobs that are due, does them, and writes how they ended. Answers how many there were.
     pub async fn work(&self) -> Result<usize> {
-        let mut places = Places::new();
-        let count = self.take_up(&mut places).await?;
-        let mut ended = Vec::with_capacity(count);
-        while let Some(done) = places.tasks.join_next_with_id().await {
-            ended.extend(places.ended(done));
-        }
+        let (hand, places) = (self.hand(), i64::try_from(PLACES).expect("a few places"));
+        let claimed = self.queue.claim(places, self.clock.now_us()).await?;
+        let (count, hand) = (claimed.len(), &hand);
+        let doing = claimed.into_iter().map(|job| async move {
+            let ended = hand.act(Taken { job: job.clone(), begun: None }).await;
+            ended.map(|ended| (job, ended))
+        });
+        let ended: Vec<_> = doing.collect::<FuturesUnordered<_>>().filter_map(std::future::ready).collect().await;
         self.write_down(&ended).await;
         Ok(count)
     }
 
     /// Does jobs for as long as it is polled.
     pub(super) async fn labour(&self) {
-        let mut places = Places::new();
-        let mut wait = Duration::ZERO;
+        let (hand, crew) = (self.hand(), Arc::new(Crew { clock: Arc::clone(&self.clock), flows: self.flows }));
+        let mut places = JoinSet::new();
         loop {
-            let free = BATCH - places.tasks.len();
-            if wait.is_zero() && (free >= FREE_MIN || places.tasks.is_empty()) {
-                wait = match self.look(&mut places).await {
-                    Ok(wait) => wait,
-                    Err(error) => {
-                        tracing::warn!(%error, "jobs stood still for a moment");
-                        LOOK_EVERY
-                    }
-                };
+            while places.len() < PLACES {
+                places.spawn(hand.clone().labour(Arc::clone(&crew)));
             }
             tokio::select! {
-                Some(done) = places.tasks.join_next_with_id(), if !places.tasks.is_empty() => {
-                    let mut ended: Vec<_> = places.ended(done).into_iter().collect();
-                    while let Some(done) = places.tasks.try_join_next_with_id() {
-                        ended.extend(places.ended(done));
-                    }
-                    self.write_down(&ended).await;
-                    wait = Duration::ZERO;
-                }
-                () = tokio::time::sleep(wait), if !wait.is_zero() => wait = Duration::ZERO,
-                () = self.wake_work.notified() => wait = Duration::ZERO,
+                () = self.wake_work.notified() => self.queue.look().await,
+                Some(ended) = places.join_next() => tracing::error!(?ended, "a place for jobs ended, and is filled anew"),
             }
         }
     }
 
-    /// Takes up what is due, and says how long nothing more will be.
-    async fn look(&self, places: &mut Places) -> Result<Duration> {
-        if self.take_up(places).await? > 0 {
-            // There may be more; it is looked for with the next place that becomes free.
-            return Ok(LOOK_EVERY);
-        }
-        let now = self.clock.now_us();
-        Ok(pause(self.queue.next_due(now).await?, now))
-    }
-
-    async fn take_up(&self, places: &mut Places) -> Result<usize> {
-        let free = BATCH - places.tasks.len();
-        let claimed = self.queue.claim(i64::try_from(free).expect("a few places"), self.clock.now_us()).await?;
-        let count = claimed.len();
-        for job in claimed {
-            let task = match job.kind == FLOW {
-                true => {
-                    let (driver, job) = (self.driver(), job.clone());
-                    places.tasks.spawn(async move {
-                        let ended = driver.drive(&job).await;
-                        (job, ended)
-                    })
-                }
-                false => {
-                    let (gate, outside, job) = (Arc::clone(&places.gate), Arc::clone(&self.outside), job.clone());
-                    places.tasks.spawn(async move {
-                        let _turn = gate.acquire_owned().await;
-                        let ended = outside.act(&job).await;
-                        (job, Some(ended))
-                    })
-                }
-            };
-            places.jobs.insert(task.id(), job);
-        }
-        Ok(count)
-    }
-
-    fn driver(&self) -> Driver {
-        let state = Arc::clone(self.store.state());
+    fn hand(&self) -> Hand {
         let (clock, outside) = (Arc::clone(&self.clock), Arc::clone(&self.outside));
-        Driver::new(state, clock, self.flows, self.hands.clone(), outside).with_trace(Arc::clone(&self.trace))
+        let driver = Driver::new(self.queue.clone(), clock, self.flows, self.hands.clone(), Arc::clone(&outside));
+        let driver = driver.with_trace(Arc::clone(&self.trace));
+        Hand { queue: self.queue.clone(), driver, outside, gate: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Writes how jobs ended, again while the database is away: what is done must not be done once more.
     async fn write_down(&self, ended: &[(Claimed, Ended)]) {
-        if ended.is_empty() {
-            return;
-        }
-        loop {
+        while !ended.is_empty() {
             match self.queue.end(ended, self.clock.now_us()).await {
                 Ok(written) if written < ended.len() => {
                     let lost = ended.len() - written;
