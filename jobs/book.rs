@@ -418,14 +418,15 @@ async fn insert_run(open: &mut Transaction, run: &Run) -> Result<bool> {
 
 static UPSERT_ROWS: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO rule_row (rule, key, state, epoch, watch, since, flaps, data) VALUES ",
-        8,
-        " ON CONFLICT (rule, key) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, watch = excluded.watch, \
+        "INSERT INTO rule_row (rule, key, state, epoch, watch, since, flaps, data) \
+         SELECT column1, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES ",
+        "tttitiit",
+        ") AS tracked WHERE column1 <> '' ON CONFLICT (rule, key) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, watch = excluded.watch, \
          since = excluded.since, flaps = excluded.flaps, data = excluded.data",
     )
 });
 static FORGET_ROWS: LazyLock<Many> =
-    LazyLock::new(|| Many::sharing(1, "DELETE FROM rule_row WHERE rule = $1 AND key IN (VALUES ", 1, ")"));
+    LazyLock::new(|| Many::sharing(1, "DELETE FROM rule_row WHERE rule = $1 AND key IN (VALUES ", "t", ")"));
 
 fn row_values(rule: &str, key: &str, row: &Tracked) -> [Value; 8] {
     [

@@ -21,9 +21,10 @@ const TAKE_ONE: &str = "UPDATE job SET state = 'running', attempt = attempt + 1,
 const UNREADABLE: &str = "UPDATE job SET state = 'dead', error = $2, lease_until = NULL, owner = NULL WHERE id = $1";
 static INTEND: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO effect (dedupe, job, attempt, target, state, at, class, request_hash) VALUES ",
-        8,
-        " ON CONFLICT (dedupe) DO UPDATE SET attempt = excluded.attempt, at = excluded.at, \
+        "INSERT INTO effect (dedupe, job, attempt, target, state, at, class, request_hash) \
+         SELECT column1, column2, column3, column4, 'intent', column5, column6, column7 FROM (VALUES ",
+        "ttititt",
+        ") AS intent WHERE column1 <> '' ON CONFLICT (dedupe) DO UPDATE SET attempt = excluded.attempt, at = excluded.at, \
          state = CASE WHEN effect.state = 'failed' THEN 'intent' ELSE effect.state END WHERE effect.state <> 'done'",
     )
 });
@@ -50,14 +51,13 @@ pub(super) async fn claim(open: &mut Transaction, owner: &str, count: i64, now_u
         }
     }
     claimed.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut intents = Vec::with_capacity(claimed.len() * 8);
+    let mut intents = Vec::with_capacity(claimed.len() * 7);
     for job in claimed.iter().filter(|job| job.kind != FLOW) {
         intents.extend([
             job.dedupe.as_str().into(),
             job.id.as_str().into(),
             Value::Int(job.attempt),
             job.kind.as_str().into(),
-            "intent".into(),
             Value::Time(now_us),
             crate::actions::action(&job.kind).map_or("once", |action| action.effect.name()).into(),
             hash(&job.arguments).into(),

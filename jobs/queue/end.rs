@@ -16,16 +16,16 @@ static MOVE: LazyLock<Many> = LazyLock::new(|| {
         "INSERT INTO job_done (id, queue, kind, arguments, state, attempt, dedupe, cause, created_at, ended_at, tenant, parent, \
          requester, round) SELECT job.id, queue, kind, arguments, 'done', attempt, dedupe, cause, created_at, ended.column3, tenant, \
          parent, requester, round FROM (VALUES ",
-        3,
+        "tii",
         ") AS ended CROSS JOIN job WHERE job.id = ended.column1 AND job.attempt = ended.column2 AND job.state = 'running' RETURNING id",
     )
 });
 static TAKE_OUT: LazyLock<Many> =
-    LazyLock::new(|| Many::new("DELETE FROM job WHERE state = 'running' AND id IN (VALUES ", 1, ") RETURNING id"));
+    LazyLock::new(|| Many::new("DELETE FROM job WHERE state = 'running' AND id IN (VALUES ", "t", ") RETURNING id"));
 static TELL: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "UPDATE effect SET state = 'done', target = told.column2, response = told.column3, at = told.column4 FROM (VALUES ",
-        4,
+        "ttti",
         ") AS told WHERE effect.dedupe = told.column1 RETURNING dedupe",
     )
 });

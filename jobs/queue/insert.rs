@@ -14,8 +14,8 @@ static INSERT: LazyLock<Many> = LazyLock::new(|| {
         "INSERT INTO job (id, queue, kind, arguments, state, priority, run_at, attempt, attempts_max, dedupe, cause, created_at, \
          tenant, parent, requester) SELECT column1, 'default', column2, column3, 'ready', column4, column5, 0, column6, column7, \
          column8, column9, NULLIF(column10, ''), NULLIF(column11, ''), NULLIF(column12, '') FROM (VALUES ",
-        12,
-        ") AS made WHERE NOT EXISTS (SELECT 1 FROM job_done WHERE job_done.dedupe = made.column7) \
+        "tttiiittittt",
+        ") AS made WHERE column1 <> '' AND NOT EXISTS (SELECT 1 FROM job_done WHERE job_done.dedupe = made.column7) \
          ON CONFLICT (dedupe) DO NOTHING RETURNING id",
     )
 });

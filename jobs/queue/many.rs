@@ -1,13 +1,16 @@
-//! Rows written many at a time: one statement for several, the same text on both databases, and few texts, so that each is
-//! prepared once.
+//! Rows written many at a time: one statement for all that wait, the same text on both databases, and few texts, so that each
+//! is prepared once. A text takes a power of two of rows; what is missing is filled up with rows of nothing (empty texts and
+//! zeros), which the statement leaves out or finds no match for.
 
 use std::fmt::Write;
 
 use engine::state::{Row, Transaction};
 use engine::{Result, Value};
 
-/// Rows of one statement, the larger first.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+/// Rows of one statement.
+const CHUNKS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+/// The most of these.
+const CHUNK_MAX: usize = 64;
 
 /// One statement over any number of rows: what stands before their placeholders, and what behind.
 pub(crate) struct Many {
@@ -15,17 +18,20 @@ pub(crate) struct Many {
     texts: [String; CHUNKS.len()],
     /// Values that every row shares; they are the first placeholders.
     shared: usize,
-    width: usize,
+    /// A row of nothing.
+    nothing: Vec<Value>,
 }
 
 impl Many {
-    /// `{head}(…), (…){tail}` over rows of `width` values. Names and words of both are the program's own.
-    pub(crate) fn new(head: &str, width: usize, tail: &str) -> Many {
-        Many::sharing(0, head, width, tail)
+    /// `{head}(…), (…){tail}` over rows of these cells, `t` for a text and `i` for a number. Names and words of both are the
+    /// program's own. A row of nothing must do nothing.
+    pub(crate) fn new(head: &str, cells: &str, tail: &str) -> Many {
+        Many::sharing(0, head, cells, tail)
     }
 
     /// The same, where the first placeholders are the same for all rows.
-    pub(crate) fn sharing(shared: usize, head: &str, width: usize, tail: &str) -> Many {
+    pub(crate) fn sharing(shared: usize, head: &str, cells: &str, tail: &str) -> Many {
+        let width = cells.len();
         let text = |rows: usize| {
             let mut sql = head.to_owned();
             for row in 0..rows {
@@ -37,7 +43,8 @@ impl Many {
             sql.push_str(tail);
             sql
         };
-        Many { texts: CHUNKS.map(text), shared, width }
+        let nothing = cells.chars().map(|cell| if cell == 't' { "".into() } else { Value::Int(0) }).collect();
+        Many { texts: CHUNKS.map(text), shared, nothing }
     }
 
     /// Runs it over rows that lie one behind the other, and collects what it returns.
@@ -53,18 +60,14 @@ impl Many {
         rows: &[Value],
     ) -> Result<Vec<Row>> {
         debug_assert_eq!(shared.len(), self.shared);
-        let (mut returned, mut rest) = (Vec::new(), rows);
-        while !rest.is_empty() {
-            let count = rest.len() / self.width;
-            let chunk = CHUNKS.iter().position(|chunk| *chunk <= count).expect("a chunk of one row always fits");
-            let (now, later) = rest.split_at(CHUNKS[chunk] * self.width);
-            let text = self.texts[chunk].as_str();
-            let some = match shared {
-                [] => open.fetch(text, now).await?,
-                shared => open.fetch(text, &[shared, now].concat()).await?,
-            };
-            returned.extend(some);
-            rest = later;
+        let mut returned = Vec::new();
+        for some in rows.chunks(CHUNK_MAX * self.nothing.len()) {
+            let count = some.len() / self.nothing.len();
+            let chunk = CHUNKS.iter().position(|chunk| *chunk >= count).expect("the largest chunk takes as many");
+            let mut values = shared.to_vec();
+            values.extend_from_slice(some);
+            (count..CHUNKS[chunk]).for_each(|_| values.extend_from_slice(&self.nothing));
+            returned.extend(open.fetch(self.texts[chunk].as_str(), &values).await?);
         }
         Ok(returned)
     }
@@ -76,9 +79,10 @@ mod tests {
 
     #[test]
     fn placeholders_go_on_behind_what_all_rows_share() {
-        let many = Many::sharing(1, "DELETE FROM t WHERE a = $1 AND b IN (VALUES ", 1, ")");
+        let many = Many::sharing(1, "DELETE FROM t WHERE a = $1 AND b IN (VALUES ", "t", ")");
         assert_eq!(many.texts[2], "DELETE FROM t WHERE a = $1 AND b IN (VALUES ($2), ($3), ($4), ($5))");
-        let many = Many::new("INSERT INTO t VALUES ", 2, " RETURNING a");
-        assert_eq!(many.texts[3], "INSERT INTO t VALUES ($1, $2) RETURNING a");
+        let many = Many::new("INSERT INTO t VALUES ", "ti", " RETURNING a");
+        assert_eq!(many.texts[0], "INSERT INTO t VALUES ($1, $2) RETURNING a");
+        assert_eq!(many.nothing, ["".into(), Value::Int(0)]);
     }
 }
