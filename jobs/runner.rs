@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(1_000);
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// How often a sign of life is given.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked for jobs whose process gave none: so much later than their leases they go on.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often old jobs are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// Rules that are evaluated at the same time: while one waits for the disk, another one asks.
@@ -181,13 +183,19 @@ impl Runner {
 
     async fn keep(&self) {
         let (mut beat, mut prune) = (tokio::time::interval(BEAT_EVERY), tokio::time::interval(PRUNE_EVERY));
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 _ = beat.tick() => {
-                    let now = self.clock.now_us();
-                    let signs = async { self.queue.beat(now).await?; self.queue.reclaim(now, false).await };
-                    if let Err(error) = signs.await { tracing::warn!(%error, "no sign of life was given for running jobs"); }
+                    if let Err(error) = self.queue.beat(self.clock.now_us()).await {
+                        tracing::warn!(%error, "no sign of life was given for running jobs");
+                    }
                 }
+                _ = sweep.tick() => match self.queue.reclaim(self.clock.now_us(), false).await {
+                    Ok(0) => {}
+                    Ok(_) => self.queue.look().await,
+                    Err(error) => tracing::warn!(%error, "jobs of ended processes were not taken up"),
+                },
                 _ = prune.tick() => {
                     if let Err(error) = self.queue.prune(self.clock.now_us()).await {
                         tracing::warn!(%error, "old jobs were not forgotten");
