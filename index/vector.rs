@@ -1,12 +1,14 @@
-//! Vectors: what means the same. Every row is read exactly while that is quick; above, a graph answers with the recall that
-//! was asked for, measured on the rows themselves. The scan and the graph run on bytes, the best candidates are weighed again
-//! on halves. Whom a row may be shown to is asked inside the search.
+//! Vectors: what means the same. Every row is read while that is quick, and the answer is exact: it depends on the rows alone,
+//! not on the order in which they came. Above, a graph answers with the recall that was asked for, measured on the rows
+//! themselves. The scan and the graph run on bytes, the best candidates are weighed again on halves. Whom a row may be shown
+//! to is asked inside the search.
 
 #[cfg(feature = "cuda")]
 mod card;
 mod dot;
 mod file;
 mod graph;
+mod scan;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +24,7 @@ use graph::{Graph, Near, Rows};
 /// How an index is searched.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VectorSettings {
-    /// Rows up to which everything is read.
+    /// Rows up to which everything is read, so that the answer is the same however the rows came to be there.
     pub exact_rows_max: usize,
     /// The share of the true best ten that a search must find on average.
     pub recall: f32,
@@ -30,7 +32,7 @@ pub struct VectorSettings {
 
 impl Default for VectorSettings {
     fn default() -> Self {
-        Self { exact_rows_max: 40_000, recall: 0.95 }
+        Self { exact_rows_max: 150_000, recall: 0.95 }
     }
 }
 
@@ -41,6 +43,10 @@ const CANDIDATES_TIMES: usize = 2;
 const CANDIDATES_MORE: usize = 24;
 /// What reading one row out of order costs, against one step of a walk: decides between scan and graph under a filter.
 const WALK_STEPS_PER_WIDTH: usize = 24;
+/// Rows from which a spread of cosines is told.
+const SPREAD_ROWS_MIN: usize = 16;
+/// Cosines that are closer together than this are rounding.
+const SPREAD_MIN: f64 = 1e-3;
 /// Ids up to this many times the rows are looked up in a plain table.
 const DENSE_TIMES: u64 = 8;
 /// Widths of the walk that tuning tries.
@@ -64,6 +70,10 @@ pub struct VectorIndex {
     ids: Vec<u64>,
     codes: Vec<i8>,
     scales: Vec<f32>,
+    /// Of each row's bytes.
+    sums: Vec<i32>,
+    /// How far each row's bytes are from its halves, as a length.
+    errors: Vec<f32>,
     halves: Vec<f16>,
     dead: Vec<bool>,
     dead_count: usize,
@@ -84,8 +94,6 @@ struct Numbers {
 }
 
 const NONE: u32 = u32::MAX;
-/// Rows out of order are asked for so many before they are needed.
-const AHEAD: usize = 6;
 
 impl Numbers {
     fn get(&self, id: u64) -> Option<u32> {
@@ -131,6 +139,8 @@ impl VectorIndex {
             ids: Vec::new(),
             codes: Vec::new(),
             scales: Vec::new(),
+            sums: Vec::new(),
+            errors: Vec::new(),
             halves: Vec::new(),
             dead: Vec::new(),
             dead_count: 0,
@@ -175,7 +185,7 @@ impl VectorIndex {
 
     /// Bytes of memory that the rows and the graph take.
     pub fn size_bytes(&self) -> usize {
-        self.codes.len() + 2 * self.halves.len() + 4 * self.graph.lowest.len() + 13 * self.ids.len()
+        self.codes.len() + 2 * self.halves.len() + 4 * self.graph.lowest.len() + 21 * self.ids.len()
     }
 
     /// Whether there is a vector under this id.
@@ -192,10 +202,21 @@ impl VectorIndex {
         let unit: Vec<f32> = vector.iter().map(|value| if length > 0.0 { value / length } else { 0.0 }).collect();
         let row = u32::try_from(self.ids.len()).expect("an index in memory has fewer than four thousand million rows");
         self.ids.push(id);
-        self.scales.push(dot::to_bytes(&unit, &mut self.codes));
         self.halves.extend(unit.iter().map(|value| f16::from_f32(*value)));
+        self.round(row as usize);
         self.dead.push(false);
         self.rows.set(id, row, self.ids.len());
+    }
+
+    /// Puts down the bytes of the next row, by its halves: the same whether it was just added or read from a file.
+    fn round(&mut self, row: usize) {
+        let halves = &self.halves[row * self.width..][..self.width];
+        let unit: Vec<f32> = halves.iter().map(|value| value.to_f32()).collect();
+        let scale = dot::to_bytes(&unit, &mut self.codes);
+        let codes = &self.codes[row * self.stride..];
+        self.sums.push(dot::sum(codes));
+        self.errors.push(scan::error(&unit, codes, scale));
+        self.scales.push(scale);
     }
 
     /// Takes the vector under an id out; at once no search finds it.
@@ -222,7 +243,7 @@ impl VectorIndex {
         }
         #[cfg(feature = "cuda")]
         self.card.follow(&self.halves, &self.dead, self.width);
-        if self.ids.len() <= self.settings.exact_rows_max {
+        if self.len() <= self.settings.exact_rows_max {
             return false;
         }
         let before = self.graph.len();
@@ -254,6 +275,8 @@ impl VectorIndex {
             let number = kept.ids.len() as u32;
             kept.ids.push(self.ids[row]);
             kept.scales.push(self.scales[row]);
+            kept.sums.push(self.sums[row]);
+            kept.errors.push(self.errors[row]);
             kept.codes.extend_from_slice(&self.codes[row * self.stride..][..self.stride]);
             kept.halves.extend_from_slice(&self.halves[row * self.width..][..self.width]);
             kept.dead.push(false);
@@ -306,7 +329,8 @@ impl VectorIndex {
         if let Some(found) = self.on_card(query, k, allowed) {
             return found;
         }
-        if self.graph.len() == 0 {
+        // A graph of rows that were more before is not asked: what it finds depends on their order.
+        if self.len() <= self.settings.exact_rows_max || self.graph.len() == 0 {
             return self.exact(query, k, allowed);
         }
         let Some(allowed) = allowed else { return self.walked(query, k, None) };
@@ -324,42 +348,33 @@ impl VectorIndex {
         found.map(|(id, row)| Hit { id, score: self.cosine(&query, row) }).collect()
     }
 
+    /// The standard deviation of the cosines between vectors that are there; nothing where they are too few to tell, or all
+    /// the same.
+    pub fn spread(&self, ids: &[u64]) -> Option<f32> {
+        let rows = ids.iter().filter_map(|id| self.rows.get(*id));
+        let rows: Vec<u32> = rows.collect();
+        if rows.len() < SPREAD_ROWS_MIN {
+            return None;
+        }
+        let (mut count, mut sum, mut squares) = (0.0f64, 0.0f64, 0.0f64);
+        for (n, &row) in rows.iter().enumerate() {
+            let halves = &self.halves[row as usize * self.width..][..self.width];
+            let own: Vec<f32> = halves.iter().map(|value| value.to_f32()).collect();
+            for &other in &rows[n + 1..] {
+                let cosine = f64::from(self.cosine(&own, other));
+                (count, sum, squares) = (count + 1.0, sum + cosine, squares + cosine * cosine);
+            }
+        }
+        let variance = squares / count - (sum / count).powi(2);
+        (variance > SPREAD_MIN * SPREAD_MIN).then(|| variance.sqrt() as f32)
+    }
+
     fn cosine(&self, query: &[f32], row: u32) -> f32 {
         dot::halves(&self.halves[row as usize * self.width..][..self.width], query, self.lanes)
     }
 
     fn width_for(&self, k: usize) -> usize {
         self.walk_width.max(k * self.walk_width.div_ceil(TUNING_K * 2).max(1)).max(k + 2)
-    }
-
-    fn exact(&self, query: &[f32], k: usize, allowed: Option<&RoaringTreemap>) -> Vec<Hit> {
-        let query = unit(query);
-        let mut codes = Vec::with_capacity(self.stride);
-        dot::to_bytes(&query, &mut codes);
-        let rows = self.rows();
-        let mut best = Best::new(k * CANDIDATES_TIMES + CANDIDATES_MORE);
-        let mut offer = |row: u32| {
-            let near = rows.near(&codes, row);
-            if near >= best.floor() && !self.dead[row as usize] {
-                best.put(u64::from(row), near);
-            }
-        };
-        match allowed {
-            None => (0..self.ids.len() as u32).for_each(&mut offer),
-            Some(allowed) if allowed.len() < self.ids.len() as u64 => {
-                let wanted: Vec<u32> = allowed.iter().filter_map(|id| self.rows.get(id)).collect();
-                for (n, row) in wanted.iter().enumerate() {
-                    if let Some(ahead) = wanted.get(n + AHEAD) {
-                        dot::prefetch(rows.row(*ahead));
-                    }
-                    offer(*row);
-                }
-            }
-            Some(allowed) => {
-                (0..self.ids.len() as u32).filter(|row| allowed.contains(self.ids[*row as usize])).for_each(&mut offer);
-            }
-        }
-        self.weigh(&query, best.sorted().into_iter().map(|hit| hit.id as u32), k)
     }
 
     /// By a GPU that holds the rows; nothing where there is none, or where so few rows are allowed that the processor has read

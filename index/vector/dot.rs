@@ -52,6 +52,11 @@ pub fn to_bytes(vector: &[f32], codes: &mut Vec<i8>) -> f32 {
     scale
 }
 
+/// The sum of a row's bytes.
+pub fn sum(row: &[i8]) -> i32 {
+    row.iter().map(|byte| i32::from(*byte)).sum()
+}
+
 /// The product of two rows of bytes of the same length.
 #[inline]
 pub fn bytes(a: &[i8], b: &[i8], lanes: Lanes) -> i32 {
@@ -69,6 +74,23 @@ pub fn bytes(a: &[i8], b: &[i8], lanes: Lanes) -> i32 {
 
 fn bytes_portable(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+/// The products of one row of bytes with those that lie one behind the other in `rows`, one for each of `sums`, which are the
+/// sums of the rows' bytes. The same numbers as [`bytes`] gives, sooner: the query is read once for several rows.
+pub fn many(query: &[i8], rows: &[i8], sums: &[i32], lanes: Lanes, products: &mut [i32]) {
+    let stride = query.len();
+    assert!(rows.len() == stride * sums.len() && products.len() == sums.len() && stride.is_multiple_of(ROW_STEP));
+    match lanes {
+        // SAFETY: the variant is only made where its features were found, and the lengths were compared above.
+        #[cfg(target_arch = "x86_64")]
+        Lanes::Vnni => unsafe { x86::many_vnni(query, rows, sums, products) },
+        _ => {
+            for (row, product) in rows.chunks_exact(stride.max(1)).zip(products) {
+                *product = bytes(query, row, lanes);
+            }
+        }
+    }
 }
 
 /// The product of a row of halves with floats of the same length.
@@ -143,6 +165,47 @@ mod x86 {
         }
     }
 
+    /// Rows that share one reading of the query.
+    const TOGETHER: usize = 4;
+
+    /// As [`bytes_vnni`], with the query made unsigned and the rows' sums known beforehand: half the products.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub unsafe fn many_vnni(query: &[i8], rows: &[i8], sums: &[i32], products: &mut [i32]) {
+        let (stride, count) = (query.len(), sums.len());
+        let whole = count / TOGETHER * TOGETHER;
+        // SAFETY: `rows` holds `count` rows of the query's length, and every group ends before that.
+        let found = |first: usize| unsafe { group::<TOGETHER>(query, rows.as_ptr().add(first * stride)) };
+        for first in (0..whole).step_by(TOGETHER) {
+            for (n, product) in found(first).into_iter().enumerate() {
+                products[first + n] = product - 128 * sums[first + n];
+            }
+        }
+        for at in whole..count {
+            // SAFETY: as above.
+            let [product] = unsafe { group::<1>(query, rows.as_ptr().add(at * stride)) };
+            products[at] = product - 128 * sums[at];
+        }
+    }
+
+    /// The products of the query, made unsigned, with `N` rows that lie one behind the other.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    unsafe fn group<const N: usize>(query: &[i8], rows: *const i8) -> [i32; N] {
+        let flip = _mm512_set1_epi8(-128);
+        let mut found = [_mm512_setzero_si512(); N];
+        // SAFETY: the caller gives `N` rows of the query's length, which is a multiple of 64.
+        unsafe {
+            for at in (0..query.len()).step_by(64) {
+                let left = _mm512_xor_si512(_mm512_loadu_si512(query.as_ptr().add(at).cast()), flip);
+                for (n, sum) in found.iter_mut().enumerate() {
+                    let row = rows.add(n * query.len() + at);
+                    *sum = _mm512_dpbusd_epi32(*sum, left, _mm512_loadu_si512(row.cast()));
+                }
+            }
+        }
+        found.map(|sum| _mm512_reduce_add_epi32(sum))
+    }
+
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn halves_fma(row: &[f16], query: &[f32]) -> f32 {
         let whole = row.len() / 16 * 16;
@@ -189,6 +252,20 @@ mod tests {
             b.resize(b.len().next_multiple_of(ROW_STEP), 0);
             for lanes in every_lane() {
                 prop_assert_eq!(bytes(&a, &b, lanes), bytes_portable(&a, &b));
+            }
+        }
+
+        #[test]
+        fn many_rows_are_each_of_them(drawn in prop::collection::vec(-127i8..=127, 192..2500), steps in 1usize..4) {
+            let stride = steps * ROW_STEP;
+            let (query, rest) = drawn.split_at(stride);
+            let rows = &rest[..rest.len() / stride * stride];
+            let sums: Vec<i32> = rows.chunks(stride).map(sum).collect();
+            for lanes in every_lane() {
+                let mut products = vec![0; sums.len()];
+                many(query, rows, &sums, lanes, &mut products);
+                let each: Vec<i32> = rows.chunks(stride).map(|row| bytes_portable(query, row)).collect();
+                prop_assert_eq!(products, each);
             }
         }
 

@@ -139,16 +139,15 @@ fn parse(bytes: &[u8], settings: VectorSettings) -> Option<VectorIndex> {
         return None;
     }
     let mut index = VectorIndex::new(width, settings);
-    for (row, unit) in halves.chunks(width).enumerate() {
-        let unit: Vec<f32> = unit.iter().map(|value| value.to_f32()).collect();
-        index.scales.push(super::dot::to_bytes(&unit, &mut index.codes));
+    index.halves = halves;
+    for row in 0..count {
+        index.round(row);
         if !dead[row] {
             index.rows.set(ids[row], u32::try_from(row).ok()?, count);
         }
     }
     index.dead_count = dead.iter().filter(|dead| **dead).count();
-    (index.ids, index.halves, index.dead, index.graph, index.walk_width) =
-        (ids, halves, dead, graph, walk_width.max(1));
+    (index.ids, index.dead, index.graph, index.walk_width) = (ids, dead, graph, walk_width.max(1));
     index.tuned_rows = index.graph.len();
     #[cfg(feature = "cuda")]
     index.card.follow(&index.halves, &index.dead, width);
