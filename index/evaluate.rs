@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 
 use engine::{Embedder, Purpose, Result};
 
-use crate::chunk::{Budget, ChunkKind, Source, TextKind, chunks, input};
+use crate::chunk::{Budget, ChunkKind, Source, TextKind, chunks, hash, input};
 use crate::fuse::learn::Judged;
-use crate::fuse::{DEPTH, QuestionTraits, Weights, fuse};
-use crate::text::{Best, Hit, Passage, TextIndex};
+use crate::fuse::{DEPTH, ModelTraits, QuestionTraits, Weights, fuse};
+use crate::passage::{CHUNKS, Chunk, Part, parts};
+use crate::text::{Best, Hit, Passage, TextIndex, Weighed};
 use crate::vector::{VectorIndex, VectorSettings};
 use cached::CachedEmbedder;
 use dataset::Collection;
+use report::Spans;
 pub use report::{Leg, LegReport, Report, Scores};
 
 /// How an evaluation runs.
@@ -59,6 +61,8 @@ const CHUNKS_ASKED: usize = 1000;
 /// What a document's next chunk adds to its best one, a tenth of a tenth the one after it: the words of a question stand
 /// together in the best chunk, and a little around it. Measured; more loses on documents with one answer.
 const NEXT_CHUNK: f32 = 0.1;
+/// Chunks by whose vectors the spread of a model is told.
+const SPREAD_CHUNKS: usize = 128;
 /// Chunks of a document that count.
 const CHUNKS_COUNTED: usize = 4;
 /// Tokens that a word of a language stands for where no model counts them.
@@ -75,6 +79,12 @@ struct Piece {
     kind: TextKind,
 }
 
+impl Piece {
+    fn scored(&self, score: f32) -> Chunk<'_> {
+        Chunk { text: &self.text, language: self.language.as_deref(), kind: self.kind, score }
+    }
+}
+
 /// The collection made searchable.
 struct Indexed {
     pieces: Vec<Piece>,
@@ -82,6 +92,8 @@ struct Indexed {
     vectors: Option<VectorIndex>,
     questions: Vec<Vec<f32>>,
     model: Option<String>,
+    /// How far the model spreads the chunks.
+    spread: Option<f32>,
     embed_time: Duration,
     build_time: Duration,
 }
@@ -110,11 +122,12 @@ pub async fn evaluate(
         if question.spans.is_empty() {
             report.documents(question, [&text, &vector, &fused], times);
         } else {
-            let pieces = fuse(&asked.traits, &asked.text, &asked.vector, settings.span_chunks, &settings.weights);
+            let pieces = fuse(&asked.traits, &asked.text, &asked.vector, DEPTH, &settings.weights);
             let pieces: Vec<Hit> = pieces.iter().map(|hit| Hit { id: hit.id, score: hit.score }).collect();
-            let spans = |hits: &[Hit]| -> Vec<(u64, usize, usize)> {
-                let pieces = hits.iter().take(settings.span_chunks).map(|hit| &indexed.pieces[hit.id as usize]);
-                pieces.map(|piece| (piece.document, piece.start, piece.end)).collect()
+            let weighed = indexed.text.weigh(&question.text, None)?;
+            let spans = |hits: &[Hit]| Spans {
+                parts: part_spans(&indexed, &weighed, hits),
+                chunks: chunk_spans(&indexed, &hits[..hits.len().min(settings.span_chunks)]),
             };
             let found = [spans(&asked.text), spans(&asked.vector), spans(&pieces)];
             report.spans(question, found, times);
@@ -123,6 +136,26 @@ pub async fn evaluate(
     }
     told(Step::Ask, collection.questions.len(), collection.questions.len());
     Ok(report)
+}
+
+fn chunk_spans(indexed: &Indexed, hits: &[Hit]) -> Vec<(u64, usize, usize)> {
+    let pieces = hits.iter().map(|hit| &indexed.pieces[hit.id as usize]);
+    pieces.map(|piece| (piece.document, piece.start, piece.end)).collect()
+}
+
+/// The parts of the chunks that answer, as a search marks them.
+fn part_spans(indexed: &Indexed, weighed: &Weighed, hits: &[Hit]) -> Vec<(u64, usize, usize)> {
+    let pieces: Vec<&Piece> = hits.iter().take(CHUNKS).map(|hit| &indexed.pieces[hit.id as usize]).collect();
+    let chunks: Vec<Chunk<'_>> = pieces.iter().zip(hits).map(|(piece, hit)| piece.scored(hit.score)).collect();
+    let span = |part: &Part| {
+        let piece = pieces[part.chunk];
+        // Where a chunk's words are not the document's own (markup was left out), the whole chunk stands for its part.
+        match piece.text.len() == piece.end - piece.start {
+            true => (piece.document, piece.start + part.span.start, piece.start + part.span.end),
+            false => (piece.document, piece.start, piece.end),
+        }
+    };
+    parts(weighed, &chunks).iter().map(span).collect()
 }
 
 /// What both legs said of one question, by chunk.
@@ -145,7 +178,8 @@ fn ask(indexed: &Indexed, n: usize, question: &str) -> Result<Answered> {
     };
     let each = indexed.embed_time.checked_div(indexed.questions.len().max(1) as u32).unwrap_or_default();
     let vector_time = began.elapsed() + each;
-    let traits = QuestionTraits::of(&found, indexed.model.as_deref());
+    let model = indexed.model.as_deref().map(|name| ModelTraits { name, spread: indexed.spread });
+    let traits = QuestionTraits::of(&found, model);
     Ok(Answered { text: found.hits, vector, traits, text_time, vector_time })
 }
 
@@ -197,6 +231,7 @@ async fn index(
         vectors: None,
         questions: Vec::new(),
         model: embedder.map(|embedder| embedder.model().to_owned()),
+        spread: None,
         embed_time: Duration::ZERO,
         build_time: Duration::ZERO,
     };
@@ -225,6 +260,7 @@ async fn embed(
         index.add(n as u64, vector);
     }
     index.tend();
+    indexed.spread = index.spread(&sample(&texts));
     indexed.vectors = Some(index);
     let questions: Vec<String> = collection.questions.iter().map(|question| question.text.clone()).collect();
     indexed.questions = cached.embed(&questions, Purpose::Query, &|_| ()).await?;
@@ -237,6 +273,14 @@ async fn embed(
     let each = began.elapsed().checked_div(sample.max(1) as u32).unwrap_or_default();
     indexed.embed_time = each.saturating_mul(u32::try_from(questions.len()).unwrap_or(u32::MAX));
     Ok(())
+}
+
+/// Chunks by whose vectors the spread of a model is told: those with the smallest hashes, as a running index takes them.
+fn sample(texts: &[String]) -> Vec<u64> {
+    let mut hashed: Vec<(String, u64)> = texts.iter().zip(0..).map(|(text, n)| (hash(text), n)).collect();
+    hashed.sort_unstable();
+    hashed.dedup_by(|a, b| a.0 == b.0);
+    hashed.into_iter().take(SPREAD_CHUNKS).map(|(_, n)| n).collect()
 }
 
 fn cut(

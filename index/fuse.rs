@@ -29,7 +29,7 @@ pub struct QuestionTraits {
     pub known: f32,
     /// Words that are scored.
     pub words: f32,
-    /// What one unit of the model's cosine is worth ([`vector_unit`]); without a model's own, each list is its own measure.
+    /// What one unit of the model's cosine is worth ([`ModelTraits::unit`]); without it, each list is its own measure.
     pub vector_unit: Option<f32>,
     /// The question is in a language that the model was not made for.
     pub foreign: bool,
@@ -37,14 +37,34 @@ pub struct QuestionTraits {
 
 impl QuestionTraits {
     /// Of a question that was put to the full text, and to the vectors of a model.
-    pub fn of(found: &TextFound, model: Option<&str>) -> Self {
+    pub fn of(found: &TextFound, model: Option<ModelTraits<'_>>) -> Self {
         Self {
             mass: found.mass.asked,
             known: found.mass.known,
             words: found.mass.words,
-            vector_unit: model.and_then(vector_unit),
-            foreign: found.tongue == Some(Tongue::German) && model.is_some_and(is_english_only),
+            vector_unit: model.and_then(|model| model.unit()),
+            foreign: found.tongue == Some(Tongue::German) && model.is_some_and(|model| is_english_only(model.name)),
         }
+    }
+}
+
+/// What is known of a model beside its vectors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ModelTraits<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How far the cosines of texts that have nothing to do with each other are spread: their standard deviation.
+    pub spread: Option<f32>,
+}
+
+/// Spreads that make a unit. With the models known, a unit is between four and five times as much as theirs.
+const SPREADS_PER_UNIT: f32 = 4.2;
+
+impl ModelTraits<'_> {
+    /// The cosine by which one vector must be nearer than another to count as much as a text with every word of the question:
+    /// of the models known by name ([`vector_unit`]), and of others by how far they spread texts.
+    pub fn unit(self) -> Option<f32> {
+        vector_unit(self.name).or(self.spread.map(|spread| SPREADS_PER_UNIT * spread))
     }
 }
 
@@ -54,8 +74,7 @@ fn is_english_only(model: &str) -> bool {
     ENGLISH.iter().any(|name| model.contains(name))
 }
 
-/// The cosine by which one vector must be nearer than another to count as much as a text with every word of the question.
-/// Models spread their vectors differently; what is not listed is measured list by list.
+/// The unit of a model that was measured with judged collections.
 pub fn vector_unit(model: &str) -> Option<f32> {
     const UNITS: &[(&str, f32)] = &[("e5-", 0.12), ("all-MiniLM", 0.5), ("all-mpnet", 0.5)];
     UNITS.iter().find(|(name, _)| model.contains(name)).map(|(_, unit)| *unit)

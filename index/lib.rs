@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod fuse;
 pub mod material;
 pub mod model;
+pub mod passage;
 pub mod search;
 pub mod stored;
 pub mod text;

@@ -3,6 +3,7 @@
 
 mod as_of;
 mod call;
+mod candidates;
 pub mod cutting;
 pub mod erase;
 mod follow;
@@ -41,7 +42,7 @@ use shelf::{Document, Put, Shelf, Slot};
 use space::{Space, hash_of};
 pub use status::{IndexStatus, SourceStatus, SpaceStatus};
 pub use switch::remembered;
-pub use wish::{Explained, Filters, Found, HITS_MAX, LegPart, Legs, Moment, SearchHit, SearchWish};
+pub use wish::{Explained, Filters, Found, HITS_MAX, HitPart, LegPart, Legs, Moment, SearchHit, SearchWish};
 
 /// Candidates that each way of searching names, for each hit that is wanted, and at least.
 const CANDIDATES_TIMES: usize = 4;
@@ -266,16 +267,27 @@ impl Searcher {
         let space = self.active.read().clone();
         let vector = self.question(wish, space.as_deref(), &mut notes).await?;
         let depth = wish.hits().saturating_mul(CANDIDATES_TIMES).max(CANDIDATES_MIN);
-        let text = match wish.legs {
+        let mut text = match wish.legs {
             Legs::Vector => None,
-            _ => Some(self.text.ask(&wish.query, wish.language.as_deref(), depth, allowed.as_ref())?),
+            _ => Some(call::text(&self.text, wish, depth, allowed.as_ref())?),
         };
-        let near = match (&space, &vector) {
-            (Some(space), Some(vector)) => space.search(vector, depth, allowed.as_ref()),
+        let mut near = match (&space, &vector) {
+            (Some(space), Some(vector)) => {
+                candidates::with_equals(depth, |most| Ok(space.search(vector, most, allowed.as_ref())))?
+            }
             _ => Vec::new(),
         };
-        let fused = call::fused(text.as_ref(), &near, space.as_ref().map(|space| space.model()), depth);
-        let hits = self.shown(scope, wish, &fused, allowed.as_ref(), space.as_deref())?;
+        {
+            let shelf = self.shelf.read();
+            let place = |id: u64| shelf.slot(id).map(|slot| (&shelf.held(slot).place, slot.ordinal));
+            text.iter_mut().for_each(|text| candidates::settle(&mut text.hits, depth, place));
+            candidates::settle(&mut near, depth, place);
+        }
+        let fused = call::fused(text.as_ref(), &near, space.as_ref().map(|space| space.traits(&self.shelf)));
+        let mut hits = self.shown(scope, wish, &fused, allowed.as_ref(), space.as_deref())?;
+        if wish.parts {
+            call::mark_parts(&self.text, wish, &mut hits)?;
+        }
         if let Some(space) = space.as_ref().filter(|_| vector.is_some()) {
             // Of those that may be seen: how many others have is nobody's business.
             let missing = space.missing(&self.shelf);
@@ -398,6 +410,7 @@ fn hit_of(shelf: &Shelf, slot: &Slot, hit: &Fused, explain: Option<Explained>) -
         ordinal: slot.ordinal,
         seq: hit.id,
         score: hit.score,
+        parts: Vec::new(),
         explain,
     }
 }

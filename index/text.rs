@@ -8,6 +8,7 @@ mod question;
 mod score;
 mod snapshot;
 mod stop;
+mod weighed;
 mod words;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Te
 pub use language::{of_document, of_question};
 pub use score::{Best, Mass};
 use snapshot::{Fields, Snapshot, tongue_number};
+pub use weighed::{HeldWords, SentenceReader, Weighed};
 use words::Role;
 pub use words::{Tongue, stem};
 
@@ -248,15 +250,16 @@ impl TextIndex {
         Ok(TextFound { hits, mass, tongue, tongue_share: tongue.map_or(1.0, share) })
     }
 
+    /// A question's words with what each of them weighs here, to look for them in single sentences.
+    pub fn weigh(&self, query: &str, language: Option<&str>) -> Result<Weighed> {
+        let snapshot = self.snapshot.read().clone();
+        let tongue = language.map(Tongue::of).or_else(|| of_question(query));
+        let asked = question::read(query, tongue, &snapshot)?;
+        Ok(Weighed::new(score::weights(&snapshot, asked.concepts)?))
+    }
+
     fn document(&self, passage: &Passage<'_>) -> TantivyDocument {
-        let tongue = match (passage.language, passage.kind) {
-            (Some(code), TextKind::Prose | TextKind::Log) => Tongue::of(code),
-            (None, TextKind::Prose | TextKind::Log) => of_document(passage.body),
-            // Here the language may be a programming one; what people write into code is told by its small words.
-            (_, TextKind::Code | TextKind::Config) => {
-                of_question(passage.body).filter(|tongue| *tongue == Tongue::German).unwrap_or(Tongue::English)
-            }
-        };
+        let tongue = tongue_of(passage.language, passage.kind, passage.body);
         let mut written = Written::default();
         for _ in 0..TITLE_TIMES {
             written.take(passage.title, tongue);
@@ -273,6 +276,18 @@ impl TextIndex {
             document.add_pre_tokenized_text(self.fields.surface, field(written.surface));
         }
         document
+    }
+}
+
+/// The language by which a text is folded.
+fn tongue_of(language: Option<&str>, kind: TextKind, body: &str) -> Tongue {
+    match (language, kind) {
+        (Some(code), TextKind::Prose | TextKind::Log) => Tongue::of(code),
+        (None, TextKind::Prose | TextKind::Log) => of_document(body),
+        // Here the language may be a programming one; what people write into code is told by its small words.
+        (_, TextKind::Code | TextKind::Config) => {
+            of_question(body).filter(|tongue| *tongue == Tongue::German).unwrap_or(Tongue::English)
+        }
     }
 }
 

@@ -84,6 +84,12 @@ fn documents_are_found_by_words_without_a_model_and_that_is_said() {
     let done = ground.run(&["search", "rotate the key", "-k", "2"]).ok();
     assert!(done.stderr.contains("full text only"), "{}", done.stderr);
     assert!(done.stdout.contains("Rotate") && done.stdout.contains("keys.md ["), "{}", done.stdout);
+    let parts = ground.run(&["search", "rotate the key", "-k", "1", "--parts"]).ok();
+    assert!(
+        parts.stdout.trim_end().ends_with("  To rotate the key of the vault, make a new one first."),
+        "{}",
+        parts.stdout
+    );
     let found = search(&ground, &["rotate the key", "-k", "2", "--explain"]);
     assert_eq!(paths(&found)[0], "keys.md");
     let hit = &found["hits"][0];

@@ -92,6 +92,7 @@ mod tests {
             ordinal: 0,
             seq: 1,
             score: 0.5,
+            parts: Vec::new(),
             explain: None,
         };
         let found = |names: &[&str], seq| Found {

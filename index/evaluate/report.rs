@@ -38,7 +38,8 @@ impl Leg {
 #[derive(Debug, Clone, Default)]
 pub struct LegReport {
     values: Vec<Vec<f64>>,
-    spans: Vec<SpanScore>,
+    /// By the parts that answer, and by whole chunks.
+    spans: Vec<[SpanScore; 2]>,
     times: Vec<Duration>,
 }
 
@@ -67,7 +68,21 @@ pub struct Report {
     legs: [LegReport; 3],
 }
 
-const SPAN_MEASURES: [&str; 3] = ["span_recall", "span_precision", "span_iou"];
+/// Of the parts that a search marks as the answer, and of whole chunks.
+const SPAN_MEASURES: [&str; 6] =
+    ["span_recall", "span_precision", "span_iou", "chunk_recall", "chunk_precision", "chunk_iou"];
+
+/// Among them, how well the parts that answer cover the answer and nothing else.
+const SPAN_IOU: usize = 2;
+
+/// Places that a leg found: document, start and end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spans {
+    /// The parts that answer.
+    pub parts: Vec<(u64, usize, usize)>,
+    /// The best chunks as they are.
+    pub chunks: Vec<(u64, usize, usize)>,
+}
 
 impl Report {
     /// Nothing was asked yet.
@@ -92,10 +107,10 @@ impl Report {
     }
 
     /// Takes in a question that is judged by spans.
-    pub fn spans(&mut self, question: &Question, found: [Vec<(u64, usize, usize)>; 3], times: [Duration; 3]) {
+    pub fn spans(&mut self, question: &Question, found: [Spans; 3], times: [Duration; 3]) {
         let document = question.relevant.first().map_or(0, |(document, _)| *document);
         for ((leg, found), time) in self.legs.iter_mut().zip(found).zip(times) {
-            leg.spans.push(spans(&found, document, &question.spans));
+            leg.spans.push([found.parts, found.chunks].map(|found| spans(&found, document, &question.spans)));
             leg.times.push(time);
         }
     }
@@ -124,7 +139,11 @@ impl Report {
     fn column(&self, leg: Leg, measure: usize) -> Vec<f64> {
         let leg = &self.legs[leg as usize];
         if leg.values.is_empty() {
-            return leg.spans.iter().map(|score| [score.recall, score.precision, score.iou][measure]).collect();
+            let value = |scores: &[SpanScore; 2]| {
+                let score = scores[measure / 3];
+                [score.recall, score.precision, score.iou][measure % 3]
+            };
+            return leg.spans.iter().map(value).collect();
         }
         leg.values.iter().map(|values| values[measure]).collect()
     }
@@ -136,10 +155,12 @@ impl Report {
         scores.legs.iter().find(|(other, _)| *other == leg).map(|(_, interval)| interval.mean)
     }
 
-    /// How much the fusion is ahead of the better leg, question by question, by the first measure.
+    /// How much the fusion is ahead of the better leg, question by question: by nDCG@10, or by the IoU of what answers, since a
+    /// longer answer always has the better recall.
     pub fn ahead(&self) -> Option<Interval> {
         self.model.as_ref()?;
-        let columns = Leg::ALL.map(|leg| self.column(leg, 0));
+        let measure = if self.by_documents() { 0 } else { SPAN_IOU };
+        let columns = Leg::ALL.map(|leg| self.column(leg, measure));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let [text, vector, fusion] = columns;
         let best = if mean(&text) >= mean(&vector) { text } else { vector };

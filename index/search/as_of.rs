@@ -9,7 +9,7 @@ use roaring::RoaringTreemap;
 use super::shelf::Hash;
 use super::space::hash_of;
 use super::wish::{Explained, Filters, Found, Legs, Moment, SearchHit, SearchWish};
-use super::{CANDIDATES_MIN, CANDIDATES_TIMES, Searcher, call, part};
+use super::{CANDIDATES_MIN, CANDIDATES_TIMES, Searcher, call, candidates, part};
 use crate::stored::{Cells, ask, kind_name, kind_of};
 use crate::text::{Passage, TextIndex, TextKind};
 use crate::vector::{VectorIndex, VectorSettings};
@@ -35,9 +35,9 @@ impl Searcher {
         let space = self.active.read().clone();
         let question = self.question(wish, space.as_deref(), &mut notes).await?;
         let depth = wish.hits().saturating_mul(CANDIDATES_TIMES).max(CANDIDATES_MIN);
-        let text = match wish.legs {
+        let mut text = match wish.legs {
             Legs::Vector => None,
-            _ => Some(index.ask(&wish.query, wish.language.as_deref(), depth, None)?),
+            _ => Some(call::text(&index, wish, depth, None)?),
         };
         let mut embedded = RoaringTreemap::new();
         let mut near = Vec::new();
@@ -53,7 +53,7 @@ impl Searcher {
                     embedded.insert(*id);
                 }
             }
-            near = vectors.search(question, depth, None);
+            near = candidates::with_equals(depth, |most| Ok(vectors.search(question, most, None)))?;
             let missing = chunks.len() as u64 - embedded.len();
             if missing > 0 {
                 notes.push(format!(
@@ -61,9 +61,13 @@ impl Searcher {
                 ));
             }
         }
-        let fused = call::fused(text.as_ref(), &near, space.as_ref().map(|space| space.model()), depth);
         let allowed = chunks.len() as u64;
         let by_id: HashMap<u64, &Then> = chunks.iter().map(|chunk| (chunk.hit.seq, chunk)).collect();
+        let place = |id: u64| by_id.get(&id).map(|then| (&then.hit.tenant, &then.hit.document, then.hit.ordinal));
+        text.iter_mut().for_each(|text| candidates::settle(&mut text.hits, depth, place));
+        candidates::settle(&mut near, depth, place);
+        let mut fused = call::fused(text.as_ref(), &near, space.as_ref().map(|space| space.traits(&self.shelf)));
+        fused.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| place(a.id).cmp(&place(b.id))));
         let hits = fused.iter().filter_map(|hit| {
             let then = by_id.get(&hit.id)?;
             let explain = wish.explain.then(|| Explained {
@@ -74,7 +78,10 @@ impl Searcher {
             });
             Some(SearchHit { score: hit.score, explain, ..then.hit.clone() })
         });
-        let hits: Vec<SearchHit> = hits.take(wish.hits()).collect();
+        let mut hits: Vec<SearchHit> = hits.take(wish.hits()).collect();
+        if wish.parts {
+            call::mark_parts(&index, wish, &mut hits)?;
+        }
         let covered_seq = chunks.iter().map(|chunk| chunk.hit.seq).max().unwrap_or(0);
         let model = space.filter(|_| question.is_some()).map(|space| space.model().to_owned());
         Ok(Found { hits, covered_seq, behind: false, model, notes })
@@ -155,6 +162,7 @@ fn then(cells: &Cells, row: usize) -> Result<Then> {
         ordinal: u32::try_from(number("ordinal")).unwrap_or(0),
         seq: number("_seq"),
         score: 0.0,
+        parts: Vec::new(),
         explain: None,
     };
     Ok(Then { hit, hash, kind })

@@ -15,6 +15,7 @@ use roaring::RoaringTreemap;
 use super::passages::Passages;
 use super::shelf::{Hash, Shelf};
 use crate::chunk;
+use crate::fuse::{ModelTraits, vector_unit};
 use crate::material::reader;
 use crate::stored::{Cells, ask, table_of};
 use crate::text::Hit;
@@ -26,6 +27,18 @@ const EMBEDDED_TOGETHER: usize = 64;
 const TENDED_TOGETHER: usize = 128;
 /// Hashes that are looked up with one question.
 const LOOKED_UP_MAX: usize = 512;
+
+/// Inputs by whose vectors the spread of a model is told.
+const SPREAD_INPUTS: usize = 128;
+
+/// How far the model spreads texts, by some of those that are there.
+#[derive(Debug, Default)]
+struct Spread {
+    /// Changes of the index when it was looked at.
+    changes: u64,
+    inputs: Vec<Hash>,
+    value: Option<f32>,
+}
 
 /// The vectors of one model.
 pub struct Space {
@@ -40,6 +53,9 @@ pub struct Space {
     stored: Mutex<HashSet<Hash>>,
     file: PathBuf,
     read_inputs: AtomicU64,
+    /// How often a vector came or went.
+    changes: AtomicU64,
+    spread: Mutex<Spread>,
     /// Held while chunks are embedded: two would embed the same.
     filling: tokio::sync::Mutex<()>,
 }
@@ -83,6 +99,8 @@ impl Space {
             stored: Mutex::default(),
             file,
             read_inputs: AtomicU64::new(0),
+            changes: AtomicU64::new(1),
+            spread: Mutex::default(),
             filling: tokio::sync::Mutex::new(()),
         };
         space.keep_only(shelf);
@@ -141,6 +159,38 @@ impl Space {
                 vectors.add(*id, vector);
             }
         }
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// What the fusion wants to know of the model. A model that is not known by name is known by its vectors: by those of the
+    /// inputs with the smallest hashes, so that the same texts tell the same, however they came.
+    pub fn traits(&self, shelf: &RwLock<Shelf>) -> ModelTraits<'_> {
+        let name = self.model();
+        let spread = if vector_unit(name).is_some() { None } else { self.spread(shelf) };
+        ModelTraits { name, spread }
+    }
+
+    fn spread(&self, shelf: &RwLock<Shelf>) -> Option<f32> {
+        let changes = self.changes.load(Ordering::Acquire);
+        if self.spread.lock().changes == changes {
+            return self.spread.lock().value;
+        }
+        let shelf = shelf.read();
+        let vectors = self.vectors.read();
+        let held = |hash: &Hash| shelf.of_hash(hash).iter().copied().find(|id| vectors.contains(*id));
+        let mut inputs: Vec<Hash> = shelf.hashes().filter(|hash| held(hash).is_some()).copied().collect();
+        if inputs.len() > SPREAD_INPUTS {
+            inputs.select_nth_unstable(SPREAD_INPUTS);
+            inputs.truncate(SPREAD_INPUTS);
+        }
+        inputs.sort_unstable();
+        let mut known = self.spread.lock();
+        if known.inputs != inputs {
+            known.value = vectors.spread(&inputs.iter().filter_map(held).collect::<Vec<_>>());
+            known.inputs = inputs;
+        }
+        known.changes = changes;
+        known.value
     }
 
     /// Chunks without a vector.
@@ -165,6 +215,7 @@ impl Space {
             vectors.remove(*id);
             having.remove(*id);
         }
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Gives up to `most` chunks their vectors, the newest first.

@@ -34,6 +34,11 @@ async fn what_is_written_is_found_and_what_is_deleted_is_not() {
     assert_eq!((first.path.as_str(), first.heading.as_str()), ("a.md", "Keys"));
     assert_eq!(&ground.text("a.md")[first.start as usize..first.end as usize], first.text, "the span is the text");
     assert!(found.covered_seq > 0 && !found.behind && found.notes.is_empty(), "{found:?}");
+    assert!(found.hits.iter().all(|hit| hit.parts.is_empty()), "nobody asked for them");
+    let found = searcher.search(&scope, &SearchWish { parts: true, ..SearchWish::new("rotate key", 5) }).await.unwrap();
+    let said: Vec<&str> =
+        found.hits.iter().flat_map(|hit| hit.parts.iter().map(|part| &hit.text[part.start..part.end])).collect();
+    assert_eq!(said, ["How to rotate a key of the vault."]);
     assert!(!searcher.status().behind);
     ground.put("t", "a.md", "# Keys\n\nNothing of interest.\n", None).await;
     let behind = |status: IndexStatus| (status.behind, status.waiting_documents);
@@ -117,6 +122,60 @@ async fn any_changes_end_like_a_rebuild() {
         lost.sync().await.unwrap();
         assert_eq!(ask_all(&searcher).await, ask_all(&lost).await, "seed {seed}");
     }
+}
+
+/// Hundreds of chunks that say the same, as logs and templates do: which of them are shown, and in which order, follows from
+/// their documents and not from the order in which they came.
+#[tokio::test]
+async fn equal_texts_stand_the_same_however_they_came() {
+    const DOCUMENTS: usize = 240;
+    const TEXTS: [&str; 3] = [
+        "# Keys\n\nRotate the key of the vault.\n",
+        "# Keys\n\nRotate the key of the vault.\n\n# Nodes\n\nDrain the node pool.\n",
+        "# Budget\n\nThe budget of a month.\n",
+    ];
+    let mut dice = StdRng::seed_from_u64(11);
+    let (grown, at_once) = (Ground::new().await, Ground::new().await);
+    let searcher = grown.searcher(Some(48)).await;
+    let mut last: Vec<Option<&str>> = vec![None; DOCUMENTS];
+    for round in 0..3 {
+        for _ in 0..DOCUMENTS {
+            let n = dice.random_range(0..DOCUMENTS);
+            last[n] = dice.random_bool(0.9).then(|| TEXTS[dice.random_range(0..TEXTS.len())]);
+            match last[n] {
+                Some(text) => grown.put("t", &format!("{n}.md"), text, None).await,
+                None => grown.delete("t", &format!("{n}.md")).await,
+            }
+        }
+        if round != 1 {
+            searcher.sync().await.unwrap();
+        }
+    }
+    for (n, text) in last.iter().enumerate() {
+        if let Some(text) = text {
+            at_once.put("t", &format!("{n}.md"), text, None).await;
+        }
+    }
+    let rebuilt = at_once.searcher(Some(48)).await;
+    for (ground, searcher) in [(&grown, &searcher), (&at_once, &rebuilt)] {
+        searcher.sync().await.unwrap();
+        // The newest chunk, so that its number stands for all that was done.
+        ground.put("t", "last.md", TEXTS[0], None).await;
+        searcher.sync().await.unwrap();
+    }
+    assert_eq!(ask_all(&searcher).await, ask_all(&rebuilt).await);
+    // The same as of now: read from the table, ranked in an index of its own.
+    let as_of = |ground_newest: u64| SearchWish {
+        as_of: Some(Moment::Seq(ground_newest)),
+        ..SearchWish::new("rotate the key of the vault", 50)
+    };
+    let (now, then) = (as_of(grown.newest_chunk().await), as_of(at_once.newest_chunk().await));
+    let scope = Scope::platform("p");
+    let (grown, rebuilt) = (searcher.search(&scope, &now).await.unwrap(), rebuilt.search(&scope, &then).await.unwrap());
+    let shown = |found: &Found| {
+        found.hits.iter().map(|hit| format!("{} {} {:.5}", hit.path, hit.ordinal, hit.score)).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&grown), shown(&rebuilt));
 }
 
 /// Filters that let one chunk in a hundred, or in a thousand, through: no row of others, and none that is missing.

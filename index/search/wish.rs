@@ -89,6 +89,8 @@ pub struct SearchWish {
     pub as_of: Option<Moment>,
     /// Each hit says why it stands where it stands.
     pub explain: bool,
+    /// The best hits say which parts of their text answer.
+    pub parts: bool,
 }
 
 impl SearchWish {
@@ -143,6 +145,17 @@ pub struct Explained {
     pub embedded: bool,
 }
 
+/// A part of a hit's text that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HitPart {
+    /// Where it begins in the hit's `text`, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// What it is worth beside the other parts of this answer: 1 is every word of the question.
+    pub worth: f32,
+}
+
 /// A chunk that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchHit {
@@ -178,6 +191,9 @@ pub struct SearchHit {
     pub seq: u64,
     /// How good it is, within this answer.
     pub score: f32,
+    /// The parts of its text that answer, the best first, where they were asked for. A hit without any adds nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parts: Vec<HitPart>,
     /// Why, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explained>,

@@ -79,6 +79,20 @@ pub fn best(
     })
 }
 
+/// The concepts that some text holds, each with what it weighs.
+pub fn weights(snapshot: &Snapshot, concepts: Vec<Concept>) -> Result<Vec<(Concept, f32)>> {
+    let (mut docs, mut counts) = (Vec::new(), Vec::new());
+    let mut weighed = Vec::with_capacity(concepts.len());
+    for concept in concepts {
+        snapshot.gather(&concept, &mut docs, &mut counts)?;
+        if !docs.is_empty() {
+            let weight = concept.weight * idf(docs.len(), snapshot.alive);
+            weighed.push((concept, weight));
+        }
+    }
+    Ok(weighed)
+}
+
 fn idf(holding: usize, all: usize) -> f32 {
     (1.0 + (all as f32 - holding as f32 + 0.5) / (holding as f32 + 0.5)).ln()
 }

@@ -20,6 +20,7 @@ quotes\" must stand side by side. Exit codes: 0 something was found, 1 nothing w
 Examples:
   stellwerk search 'how do I rotate a key' --data ./data
   stellwerk search 'Knoten entleeren' -k 3 --explain --data ./data
+  stellwerk search 'how do I rotate a key' --parts --data ./data
   stellwerk search '\"node pool\" drain' --legs text --source document --path docs/ --data ./data
   stellwerk search 'rotate a key' --as-of 2026-09-01T00:00:00Z --json --data ./data";
 
@@ -62,6 +63,9 @@ pub struct Search {
     /// Say of each hit why it stands where it stands.
     #[arg(long)]
     explain: bool,
+    /// Show the sentences that answer, in place of how each hit begins.
+    #[arg(long)]
+    parts: bool,
     /// One JSON document.
     #[arg(long)]
     json: bool,
@@ -122,6 +126,7 @@ impl Search {
             },
             as_of: self.as_of.as_ref().map(moment),
             explain: self.explain,
+            parts: self.parts,
         })
     }
 }
@@ -136,15 +141,27 @@ fn text(found: &Found) -> String {
         let version = hit.version.map_or_else(String::new, |version| format!(", version {version}"));
         let where_it_is = format!("{} [{}..{}{version}]", place.display(), hit.start, hit.end);
         text.push_str(&format!("            {}\n", printable(&where_it_is)));
-        let words: String =
-            hit.text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN_CHARS).collect();
-        text.push_str(&format!("            {}\n", printable(&words)));
+        for words in shown(hit) {
+            text.push_str(&format!("            {}\n", printable(&words)));
+        }
         text.push_str(&explained(hit));
     }
     if found.hits.is_empty() {
         text.push_str("nothing was found\n");
     }
     text
+}
+
+/// The parts that answer, in the order in which they stand; without any, how the text begins.
+fn shown(hit: &SearchHit) -> Vec<String> {
+    let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if hit.parts.is_empty() {
+        return vec![on_one_line(&hit.text).chars().take(SHOWN_CHARS).collect()];
+    }
+    let mut parts: Vec<_> =
+        hit.parts.iter().filter_map(|part| hit.text.get(part.start..part.end).zip(Some(part.start))).collect();
+    parts.sort_by_key(|(_, start)| *start);
+    parts.into_iter().map(|(text, _)| on_one_line(text)).collect()
 }
 
 fn explained(hit: &SearchHit) -> String {
