@@ -100,25 +100,25 @@ pub enum Kept {
 }
 
 /// Where rows are read: the database as it is, or a transaction under way.
-pub trait Source: Send {
+pub trait Reads: Send {
     /// The rows of one SELECT.
     fn rows<'a>(&'a mut self, sql: &'static str, values: &'a [Cell]) -> BoxFuture<'a, Result<Vec<Row>>>;
 }
 
-impl Source for &Database {
+impl Reads for &Database {
     fn rows<'a>(&'a mut self, sql: &'static str, values: &'a [Cell]) -> BoxFuture<'a, Result<Vec<Row>>> {
         self.fetch(sql, values).boxed()
     }
 }
 
-impl Source for Transaction {
+impl Reads for Transaction {
     fn rows<'a>(&'a mut self, sql: &'static str, values: &'a [Cell]) -> BoxFuture<'a, Result<Vec<Row>>> {
         self.fetch(sql, values).boxed()
     }
 }
 
 /// Reads a flow that was claimed; `None` where it is no longer ours.
-pub async fn load(from: &mut impl Source, job: &Claimed) -> Result<Option<Seat>> {
+pub async fn load(from: &mut impl Reads, job: &Claimed) -> Result<Option<Seat>> {
     // The count of what happened comes first: what happens while the facts are read is seen at the next look.
     let head = "SELECT arguments, dedupe, round, tenant, requester, parent, wakes, paused, cancel, cause, created_at FROM job \
                 WHERE id = $1 AND attempt = $2 AND state = 'running'";
@@ -166,7 +166,7 @@ pub fn input_of(arguments: &Value) -> Value {
 }
 
 /// What happened outside.
-async fn facts(from: &mut impl Source, instance: &Instance) -> Result<Facts> {
+async fn facts(from: &mut impl Reads, instance: &Instance) -> Result<Facts> {
     let mut facts = Facts::default();
     let untaken = "SELECT id, name, payload FROM signal WHERE job = $1 AND step IS NULL ORDER BY at, id";
     for row in from.rows(untaken, &[instance.job.as_str().into()]).await? {
@@ -197,7 +197,7 @@ async fn facts(from: &mut impl Source, instance: &Instance) -> Result<Facts> {
 }
 
 /// How a child ended, if it has.
-async fn ending(from: &mut impl Source, dedupe: &str) -> Result<Option<Ending>> {
+async fn ending(from: &mut impl Reads, dedupe: &str) -> Result<Option<Ending>> {
     let ended = "SELECT state, output, error FROM job_done WHERE dedupe = $1";
     if let Some(row) = from.rows(ended, &[dedupe.into()]).await?.first() {
         let error: Option<String> = row.get("error")?;
@@ -213,7 +213,7 @@ async fn ending(from: &mut impl Source, dedupe: &str) -> Result<Option<Ending>> 
 }
 
 /// Steps of a flow with their rounds: of one round, or of all.
-pub async fn steps(from: &mut impl Source, job: &str, round: Option<i64>) -> Result<Vec<(i64, StepRow)>> {
+pub async fn steps(from: &mut impl Reads, job: &str, round: Option<i64>) -> Result<Vec<(i64, StepRow)>> {
     let sql = "SELECT round, name, place, kind, state, attempt, run_at, input, output, error, undo, undo_state, undo_attempt, \
                undo_run_at, undo_error, began_at, ended_at FROM step WHERE job = $1 AND ($2 = 0 OR round = $2) ORDER BY round, place";
     let rows = from.rows(sql, &[job.into(), Cell::Int(round.unwrap_or(0))]).await?;
