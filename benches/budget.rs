@@ -1,7 +1,7 @@
 //! Budgets: reserve and post a second on one node, durable, beside the same databases used one transaction a call; and
 //! how long a decision takes that a caller waits for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::Context;
 use crate::harness::Ground;
+use crate::postgres::Postgres;
 use crate::report::{Bound, Goal, Report, Spread, figure};
 
 const ROUNDS: usize = 3;
@@ -40,7 +41,7 @@ pub fn run(context: &Context) -> Report {
     match Postgres::start(&ground.beside("postgres")) {
         Ok(postgres) => {
             context.say("PostgreSQL");
-            let settings = Settings { state: Some(postgres.url.clone()), ..Settings::new(&ground.data()) };
+            let settings = Settings { state: Some(postgres.url().to_owned()), ..Settings::new(&ground.data()) };
             rows.push(pair(&mut report, &runtime, "PostgreSQL", &settings, round));
         }
         Err(why) => report.missing("PostgreSQL", &why),
@@ -270,36 +271,4 @@ fn litellm(context: &Context, report: &mut Report) {
         found["ten_times_a_tenth"]
     ));
     report.raw("litellm", found);
-}
-
-/// A throw-away PostgreSQL.
-struct Postgres {
-    url: String,
-    folder: PathBuf,
-}
-
-impl Postgres {
-    fn start(folder: &Path) -> Result<Postgres, String> {
-        use std::os::unix::fs::PermissionsExt;
-        let above = folder.parent().expect("a folder lies in another");
-        std::fs::set_permissions(above, PermissionsExt::from_mode(0o755)).map_err(|e| e.to_string())?;
-        let output = script("start", folder)?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let url = said.lines().last().ok_or("it named no URL")?.to_owned();
-        Ok(Postgres { url, folder: folder.to_owned() })
-    }
-}
-
-fn script(command: &str, folder: &Path) -> Result<std::process::Output, String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/postgres.sh");
-    Command::new(path).arg(command).arg(folder).output().map_err(|e| e.to_string())
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let _ = script("stop", &self.folder);
-    }
 }

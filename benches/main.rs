@@ -20,6 +20,7 @@ mod growth;
 #[allow(dead_code)]
 #[path = "../tests/harness.rs"]
 mod harness;
+mod jobs;
 mod kubernetes;
 mod ledger;
 mod load;
@@ -29,6 +30,7 @@ mod needle;
 mod page;
 mod peer;
 mod policy;
+mod postgres;
 mod questions;
 mod redaction;
 mod report;
@@ -79,6 +81,11 @@ pub const SUITES: &[Suite] = &[
         run: growth::run,
     },
     Suite { name: "budget", shows: "reserve and post a second, durable; how long a decision takes", run: budget::run },
+    Suite {
+        name: "jobs",
+        shows: "durable jobs, workflows and web hooks a second; schedules, rules and restarts in time",
+        run: jobs::run,
+    },
     Suite { name: "policy", shows: "10,000 pods by every policy: seconds on one core, memory", run: policy::run },
     Suite {
         name: "redaction",
