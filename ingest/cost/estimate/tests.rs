@@ -18,8 +18,6 @@ use crate::kubernetes::{
 use crate::otel::OTEL_SPAN;
 use crate::sources::{FileOptions, Silent, Source};
 
-mod schedule;
-
 const DAY: &str = "2025-10-01";
 
 fn at(text: &str) -> i64 {
