@@ -1,6 +1,8 @@
 //! Estimates, bills and seals against a store: what every sum says after each step.
 #![allow(clippy::unwrap_used)]
 
+mod schedule;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
