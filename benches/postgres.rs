@@ -17,7 +17,9 @@ impl Postgres {
         std::fs::set_permissions(above, PermissionsExt::from_mode(0o755)).map_err(|e| e.to_string())?;
         let output = script("start", folder)?;
         if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+            // The reason goes onto the page, where a path of this machine has no place.
+            let why = String::from_utf8_lossy(&output.stderr).replace(&*folder.to_string_lossy(), "its folder");
+            return Err(why.trim().to_owned());
         }
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let url = said.lines().last().ok_or("it named no URL")?.to_owned();
