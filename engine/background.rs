@@ -1,6 +1,5 @@
 //! Threads of their own for what is long and can wait a moment: flushes and maintenance. On the threads that acknowledge
-//! frames an encoding of a hundred thousand rows would hold up every ack behind it, and where there are fewer processors than
-//! threads that want one, acks and questions go first.
+//! frames an encoding of a hundred thousand rows would hold up every ack behind it.
 
 use std::future::Future;
 
@@ -10,8 +9,6 @@ use crate::error::{Error, Kind, Result};
 
 /// Threads for work in the background.
 const THREADS: usize = 1;
-/// How far they stand back, as `nice` counts: a third of the share of a thread that serves.
-const NICE: i32 = 5;
 
 /// The threads; they end when it is dropped.
 #[derive(Debug)]
@@ -22,12 +19,8 @@ pub struct Background {
 impl Background {
     /// Starts them.
     pub fn start() -> Result<Background> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("background")
-            .on_thread_start(stand_back)
-            .enable_all()
-            .build();
+        let runtime =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("background").enable_all().build();
         let runtime = runtime.map_err(|e| Error::unavailable("start the threads for flushes", e))?;
         Ok(Background { runtime: Some(runtime) })
     }
@@ -37,15 +30,6 @@ impl Background {
         let runtime = self.runtime.as_ref().expect("taken only when it is dropped");
         let ended = |e| Error::new(Kind::Internal, format!("work in the background broke off: {e}"));
         runtime.spawn(work).await.map_err(ended)?
-    }
-}
-
-/// Lowers the priority of the thread that calls, and so of those that it starts. On Linux a priority is a thread's own; where it
-/// cannot be lowered it stays.
-fn stand_back() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "threads in the background run with everybody's priority");
     }
 }
 
