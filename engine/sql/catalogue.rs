@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use super::information;
 use super::narrow::{Wanted, narrow};
 use super::provider::{FactProvider, StateProvider};
-use super::session::{Views, from_datafusion};
+use super::session::{Parsed, Views, from_datafusion};
 use crate::error::{Error, Kind, Result};
 use crate::facts::Snapshot;
 use crate::facts::current::Bound;
@@ -106,18 +106,21 @@ impl ScopedSchema {
     /// Plans the views that a statement names, and those that they name, each with the columns that may be named somewhere.
     /// `information_schema` names all of them. Answers whether a view lacks columns.
     pub async fn plan_views(&self, session: &SessionState, views: &Views, statement: &Statement) -> Result<bool> {
-        let mut named: Vec<(&View, Statement, Wanted)> = Vec::new();
-        let asked = Wanted::of(statement);
+        let mut named = Vec::new();
         let whole = self.gather(session, views, statement, &mut named)?;
+        if named.is_empty() {
+            return Ok(false);
+        }
+        let asked = if whole { Wanted::EVERYTHING } else { Wanted::of(statement) };
         let mut narrowed = false;
         // Whoever names a view stands before it, so those that are named are planned first.
         for at in (0..named.len()).rev() {
-            let others = named.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, (.., wanted))| wanted);
-            let wanted = if whole { Wanted::EVERYTHING } else { others.fold(asked.clone(), Wanted::or) };
-            let (view, statement, _) = &named[at];
-            let cut = narrow(statement.clone(), &wanted);
-            narrowed |= cut != *statement;
-            self.plan_view(session, view, cut).await?;
+            let others = named.iter().enumerate().filter(|(other, _)| *other != at);
+            let wanted = others.fold(asked.clone(), |wanted, (_, (_, parsed))| wanted.or(&parsed.wanted));
+            let (view, parsed) = &named[at];
+            let cut = narrow(&parsed.statement, &wanted);
+            narrowed |= cut.is_some();
+            self.plan_view(session, view, cut.unwrap_or_else(|| parsed.statement.clone())).await?;
         }
         Ok(narrowed)
     }
@@ -126,8 +129,8 @@ impl ScopedSchema {
     pub async fn plan_views_whole(&self, session: &SessionState, views: &Views, statement: &Statement) -> Result<()> {
         let mut named = Vec::new();
         self.gather(session, views, statement, &mut named)?;
-        for (view, statement, _) in named.into_iter().rev() {
-            self.plan_view(session, view, statement).await?;
+        for (view, parsed) in named.into_iter().rev() {
+            self.plan_view(session, view, parsed.statement.clone()).await?;
         }
         Ok(())
     }
@@ -138,20 +141,18 @@ impl ScopedSchema {
         session: &SessionState,
         views: &Views,
         statement: &Statement,
-        named: &mut Vec<(&'a View, Statement, Wanted)>,
+        named: &mut Vec<(&'a View, Arc<Parsed>)>,
     ) -> Result<bool> {
         let mut all = false;
         for reference in session.resolve_table_references(statement).map_err(from_datafusion)? {
             let whole = reference.schema() == Some(INFORMATION_SCHEMA);
             all |= whole;
             for view in self.catalogue.views.iter().filter(|v| whole || v.name == reference.table()) {
-                let text = match named.iter().position(|(other, ..)| other.name == view.name) {
-                    // It moves behind whoever named it last, and what it names behind it.
-                    Some(at) => named.remove(at).1,
-                    None => views.statement(view).map_err(|e| broken(view, e))?,
-                };
-                named.push((view, text.clone(), Wanted::of(&text)));
-                self.gather(session, views, &text, named)?;
+                // It moves behind whoever named it last, and what it names behind it.
+                named.retain(|(other, _)| other.name != view.name);
+                let parsed = views.parsed(view).map_err(|e| broken(view, e))?;
+                named.push((view, Arc::clone(&parsed)));
+                self.gather(session, views, &parsed.statement, named)?;
             }
         }
         Ok(all)

@@ -87,34 +87,36 @@ fn multiplies(before: Option<&Token>, after: Option<&Token>) -> bool {
     left && right
 }
 
-/// The statement of a view without the columns that nobody names. What is not a plain list of columns stays whole.
-pub fn narrow(mut statement: Statement, wanted: &Wanted) -> Statement {
+/// The statement of a view without the columns that nobody names; `None` where all are named, and where it is no plain list
+/// of columns.
+pub fn narrow(whole: &Statement, wanted: &Wanted) -> Option<Statement> {
     if wanted.is_everything() {
-        return statement;
+        return None;
     }
-    let Statement::Statement(sql) = &mut statement else { return statement };
-    let Sql::Query(query) = sql.as_mut() else { return statement };
+    let mut statement = whole.clone();
+    let Statement::Statement(sql) = &mut statement else { return None };
+    let Sql::Query(query) = sql.as_mut() else { return None };
     if query.order_by.is_some() {
-        return statement;
+        return None;
     }
-    let SetExpr::Select(select) = query.body.as_mut() else { return statement };
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, with) if by.is_empty() && with.is_empty());
     // A bare column beside them proves that no item is an aggregate: dropping one changes no row.
     let plain = select.projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_))));
     if grouped || !plain || select.distinct.is_some() || select.having.is_some() || select.qualify.is_some() {
-        return statement;
+        return None;
     }
     let is_wanted = |item: &SelectItem| match item {
         SelectItem::UnnamedExpr(Expr::Identifier(column)) => wanted.names(&column.value),
         SelectItem::ExprWithAlias { expr, alias } => wanted.names(&alias.value) || makes_rows(expr),
         _ => true,
     };
-    let kept: Vec<SelectItem> = select.projection.iter().filter(|item| is_wanted(item)).cloned().collect();
-    match kept.is_empty() {
-        true => select.projection.truncate(1), // Its rows are counted.
-        false => select.projection = kept,
+    let all = select.projection.len();
+    match select.projection.iter().any(is_wanted) {
+        true => select.projection.retain(is_wanted),
+        false => select.projection.truncate(1), // Its rows are counted.
     }
-    statement
+    (select.projection.len() < all).then_some(statement)
 }
 
 fn makes_rows(expr: &Expr) -> bool {
@@ -133,7 +135,8 @@ mod tests {
     fn cut(question: &str, view: &str) -> String {
         let names = Names::new(["Billed", "Provider", "Host", "Tags", "one"]);
         let wanted = Wanted::of(&parse(question, &names, &[]).unwrap());
-        narrow(parse(view, &names, &[]).unwrap(), &wanted).to_string()
+        let view = parse(view, &names, &[]).unwrap();
+        narrow(&view, &wanted).unwrap_or(view).to_string()
     }
 
     fn whole(view: &str) -> String {

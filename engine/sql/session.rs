@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 
 use super::catalogue::{CATALOG, SCHEMA, ScopedSchema};
 use super::names::Names;
+use super::narrow::Wanted;
 use super::{guard, install};
 use crate::error::{Error, Kind, Result};
 use crate::facts::Snapshot;
@@ -45,18 +46,25 @@ pub struct Asking {
 /// The views' texts, parsed once. What they mean depends on the scope, what they say does not.
 pub struct Views {
     names: Arc<Names>,
-    parsed: RwLock<HashMap<&'static str, Statement>>,
+    parsed: RwLock<HashMap<&'static str, Arc<Parsed>>>,
+}
+
+/// What a view says, and what it may name of other views.
+pub struct Parsed {
+    pub statement: Statement,
+    pub wanted: Wanted,
 }
 
 impl Views {
     /// What a view says.
-    pub fn statement(&self, view: &View) -> Result<Statement> {
-        if let Some(statement) = self.parsed.read().get(view.name) {
-            return Ok(statement.clone());
+    pub fn parsed(&self, view: &View) -> Result<Arc<Parsed>> {
+        if let Some(parsed) = self.parsed.read().get(view.name) {
+            return Ok(Arc::clone(parsed));
         }
         let statement = super::parse(view.sql, &self.names, &[])?;
-        self.parsed.write().insert(view.name, statement.clone());
-        Ok(statement)
+        let parsed = Arc::new(Parsed { wanted: Wanted::of(&statement), statement });
+        self.parsed.write().insert(view.name, Arc::clone(&parsed));
+        Ok(parsed)
     }
 }
 
