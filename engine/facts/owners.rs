@@ -21,16 +21,14 @@ type Owner = (Option<Arc<str>>, Option<Arc<str>>);
 /// Whose rows stand in the zones of one fragment.
 #[derive(Debug, Default)]
 pub struct Owners {
-    names: Vec<Owner>,
-    numbers: HashMap<Owner, u32>,
     /// `None` where the rows must be looked at: marks and deletes among them, or too many owners.
     zones: Vec<Option<Box<[Owned]>>>,
 }
 
 /// Rows of one owner in one zone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Owned {
-    owner: u32,
+    owner: Owner,
     first_seq: i64,
     last_seq: i64,
 }
@@ -55,84 +53,76 @@ impl Owners {
 
     /// Adds the rows of the next zone, which have [`Owners::columns`].
     pub fn push(&mut self, table: &Table, rows: &RecordBatch) {
-        let owned = self.owned(table, rows);
-        self.zones.push(owned.map(Vec::into_boxed_slice));
-    }
-
-    /// `None` is also the answer to what cannot be read: the rows are looked at, and will say why.
-    fn owned(&mut self, table: &Table, rows: &RecordBatch) -> Option<Vec<Owned>> {
-        let tenants = names(rows, table.tenant)?;
-        let (sets, seqs) = match table.set {
-            Some(set) => {
-                let ops = rows.column_by_name(OP)?.as_any().downcast_ref::<Int8Array>()?;
-                if ops.null_count() < ops.len() {
-                    return None;
-                }
-                let seqs = rows.column_by_name(SEQ)?.as_any().downcast_ref::<Int64Array>()?;
-                (Some(names(rows, set)?), Some(seqs))
-            }
-            None => (None, None),
-        };
-        let mut owned: Vec<Owned> = Vec::new();
-        // The place of the last row's pair of keys: neighbours mostly are of one owner.
-        let mut last: Option<((Option<usize>, Option<usize>), usize)> = None;
-        let mut places: HashMap<(Option<usize>, Option<usize>), usize> = HashMap::new();
-        for row in 0..rows.num_rows() {
-            let pair = (tenants.key(row), sets.as_ref().and_then(|sets| sets.key(row)));
-            let place = match last.filter(|(same, _)| *same == pair) {
-                Some((_, place)) => place,
-                None => match places.get(&pair) {
-                    Some(place) => *place,
-                    None => {
-                        if owned.len() == OWNERS_MAX {
-                            return None;
-                        }
-                        let owner = (text(&tenants, row), sets.as_ref().and_then(|sets| text(sets, row)));
-                        let owner = self.number(owner);
-                        owned.push(Owned { owner, first_seq: i64::MAX, last_seq: i64::MIN });
-                        places.insert(pair, owned.len() - 1);
-                        owned.len() - 1
-                    }
-                },
-            };
-            last = Some((pair, place));
-            let seq = seqs.map_or(0, |seqs| seqs.value(row));
-            let entry = &mut owned[place];
-            (entry.first_seq, entry.last_seq) = (entry.first_seq.min(seq), entry.last_seq.max(seq));
-        }
-        Some(owned)
-    }
-
-    fn number(&mut self, owner: Owner) -> u32 {
-        let next = u32::try_from(self.names.len()).expect("a fragment has fewer than 2^32 rows");
-        *self.numbers.entry(owner).or_insert_with_key(|owner| {
-            self.names.push(owner.clone());
-            next
-        })
+        self.zones.push(owned(table, rows).map(Vec::into_boxed_slice));
     }
 
     /// What a zone shows to somebody who may see these tenants, where the newest marks of sets are known.
     pub fn shows(&self, zone: usize, tenants: &Tenants, marks: Option<&Marks>) -> Shows {
         let Some(Some(owned)) = self.zones.get(zone) else { return Shows::Some };
-        let mut shown = owned.iter().map(|owned| self.shown(owned, tenants, marks));
+        let mut shown = owned.iter().map(|owned| owned.shown(tenants, marks));
         let Some(first) = shown.next() else { return Shows::Nothing };
         shown.fold(first, |all, one| if all == one { all } else { Shows::Some })
     }
+}
 
-    fn shown(&self, owned: &Owned, tenants: &Tenants, marks: Option<&Marks>) -> Shows {
-        let (tenant, set) = &self.names[owned.owner as usize];
+impl Owned {
+    fn shown(&self, tenants: &Tenants, marks: Option<&Marks>) -> Shows {
+        let (tenant, set) = &self.owner;
         let mine = tenant.as_ref().map_or(*tenants == Tenants::All, |tenant| tenants.covers(tenant));
         if !mine {
             return Shows::Nothing;
         }
         let marked = marks.and_then(|marks| marks.get(tenant.as_deref()?)?.get(set.as_deref()?));
         let mark = marked.map_or(i64::MIN, |mark| i64::try_from(*mark).unwrap_or(i64::MAX));
-        match (owned.first_seq >= mark, owned.last_seq >= mark) {
+        match (self.first_seq >= mark, self.last_seq >= mark) {
             (true, true) => Shows::All,
             (false, false) => Shows::Nothing,
             _ => Shows::Some,
         }
     }
+}
+
+/// `None` is also the answer to what cannot be read: the rows are looked at, and will say why.
+fn owned(table: &Table, rows: &RecordBatch) -> Option<Vec<Owned>> {
+    let tenants = names(rows, table.tenant)?;
+    let (sets, seqs) = match table.set {
+        Some(set) => {
+            let ops = rows.column_by_name(OP)?.as_any().downcast_ref::<Int8Array>()?;
+            if ops.null_count() < ops.len() {
+                return None;
+            }
+            let seqs = rows.column_by_name(SEQ)?.as_any().downcast_ref::<Int64Array>()?;
+            (Some(names(rows, set)?), Some(seqs))
+        }
+        None => (None, None),
+    };
+    let mut owned: Vec<Owned> = Vec::new();
+    // The place of the last row's pair of keys: neighbours mostly are of one owner.
+    let mut last: Option<((Option<usize>, Option<usize>), usize)> = None;
+    let mut places: HashMap<(Option<usize>, Option<usize>), usize> = HashMap::new();
+    for row in 0..rows.num_rows() {
+        let pair = (tenants.key(row), sets.as_ref().and_then(|sets| sets.key(row)));
+        let place = match last.filter(|(same, _)| *same == pair) {
+            Some((_, place)) => place,
+            None => match places.get(&pair) {
+                Some(place) => *place,
+                None => {
+                    if owned.len() == OWNERS_MAX {
+                        return None;
+                    }
+                    let owner = (text(&tenants, row), sets.as_ref().and_then(|sets| text(sets, row)));
+                    owned.push(Owned { owner, first_seq: i64::MAX, last_seq: i64::MIN });
+                    places.insert(pair, owned.len() - 1);
+                    owned.len() - 1
+                }
+            },
+        };
+        last = Some((pair, place));
+        let seq = seqs.map_or(0, |seqs| seqs.value(row));
+        let entry = &mut owned[place];
+        (entry.first_seq, entry.last_seq) = (entry.first_seq.min(seq), entry.last_seq.max(seq));
+    }
+    Some(owned)
 }
 
 fn names(rows: &RecordBatch, column: &str) -> Option<DictionaryArray<Int32Type>> {
