@@ -134,12 +134,12 @@ impl Inner {
     }
 
     fn keep(&mut self, place: (Field, u64), zone: usize, cells: &ArrayRef) {
+        if self.kept.get(&place).is_some_and(|column| column.zones.get(zone).is_some_and(Option::is_some)) {
+            return;
+        }
         let before = zone.checked_sub(1).and_then(|before| self.kept.get(&place)?.zones.get(before)?.as_ref());
         let bytes = ZONE_BYTES + bytes_of(cells, before);
         if bytes > ZONE_BYTES_MAX {
-            return;
-        }
-        if self.kept.get(&place).is_some_and(|column| column.zones.get(zone).is_some_and(Option::is_some)) {
             return;
         }
         while self.bytes + bytes > self.bytes_max {

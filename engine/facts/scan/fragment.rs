@@ -52,6 +52,8 @@ struct Layout {
     first: Vec<String>,
     /// Columns that are read of shown rows only.
     later: Vec<String>,
+    /// The places of those among the first that are shown, and of the address.
+    shown: Vec<usize>,
     bound: OnceLock<Option<Arc<dyn PhysicalExpr>>>,
 }
 
@@ -66,7 +68,9 @@ impl Layout {
                 (first, later) = (needed.into_iter().collect(), rest);
             }
         }
-        Layout { all_shown, first, later, bound: OnceLock::new() }
+        let shown = (0..first.len()).filter(|at| wanted.contains(&first[*at]));
+        let shown = shown.chain((!later.is_empty()).then_some(first.len())).collect();
+        Layout { all_shown, first, later, shown, bound: OnceLock::new() }
     }
 }
 
@@ -247,11 +251,8 @@ impl Plan {
         let (filters, all) = (&self.reader.filters, rows.num_rows());
         let rows = filters.admitted(rows, (!layout.all_shown).then(|| self.reader.seen()))?;
         let keep = filters.asked(&rows, bound.as_ref())?;
-        let is_shown = |name: &str| name == ROW_ADDR || self.reader.schema.field_with_name(name).is_ok();
-        let schema = rows.schema();
-        let places: Vec<usize> = (0..schema.fields().len()).filter(|at| is_shown(schema.field(*at).name())).collect();
         let admitted = rows.num_rows();
-        let rows = rows.project(&places)?;
+        let rows = rows.project(&layout.shown)?;
         let rows = match &keep {
             None => rows,
             Some(keep) => filter_record_batch(&rows, keep)?,

@@ -28,7 +28,8 @@ pub(super) struct Zoned {
     /// Rows of the fragment, deleted ones among them.
     pub rows: u64,
     scheduler: Arc<ScanScheduler>,
-    /// `None` where rows were deleted: a zone then depends on the version.
+    /// `None` where rows were deleted, for a zone then depends on the version, and where there is no whole zone: maintenance
+    /// soon joins what is that small.
     kept: Option<TableColumns>,
 }
 
@@ -36,7 +37,8 @@ impl Zoned {
     /// Opens a fragment.
     pub async fn open(fragment: FileFragment, scheduler: Arc<ScanScheduler>, kept: TableColumns) -> DfResult<Zoned> {
         let rows = fragment.physical_rows().await.map_err(outside)? as u64;
-        let kept = fragment.metadata().deletion_file.is_none().then_some(kept);
+        let is_kept = fragment.metadata().deletion_file.is_none() && rows >= ZONE_ROWS as u64;
+        let kept = is_kept.then_some(kept);
         Ok(Zoned { fragment, rows, scheduler, kept })
     }
 
@@ -45,7 +47,8 @@ impl Zoned {
         self.fragment.id() as u64
     }
 
-    /// Columns of some zones, which must grow; with the rows' addresses if `addressed`. Without deleted rows a batch is a zone.
+    /// Columns of some zones, which must grow, in the order of `names`; with the rows' addresses behind them if `addressed`.
+    /// Without deleted rows a batch is a zone.
     pub async fn read(
         &self,
         names: &[String],
@@ -54,7 +57,10 @@ impl Zoned {
     ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
         let Some(kept) = &self.kept else {
             let config = FragReadConfig::default().with_row_address(addressed);
-            return self.stream(names, &zones, config).await;
+            let (names, read) = (names.to_vec(), self.stream(names, &zones, config).await?);
+            let address = addressed.then(|| ROW_ADDR.to_owned());
+            let order: Vec<String> = names.into_iter().chain(address).collect();
+            return Ok(read.map(move |batch| in_order(&batch?, &order)).boxed());
         };
         let fields = self.fields(names)?;
         let found: Vec<Option<Vec<ArrayRef>>> =
@@ -162,6 +168,12 @@ fn schema_of(names: &[String], columns: &[ArrayRef]) -> SchemaRef {
     let named = names.iter().zip(columns).map(|(name, column)| Field::new(name, column.data_type().clone(), true));
     let address = (columns.len() > names.len()).then(|| Field::new(ROW_ADDR, DataType::UInt64, true));
     Arc::new(Schema::new(named.chain(address).collect::<Vec<_>>()))
+}
+
+fn in_order(rows: &RecordBatch, names: &[String]) -> DfResult<RecordBatch> {
+    let schema = rows.schema();
+    let places = names.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<usize>, _>>()?;
+    Ok(rows.project(&places)?)
 }
 
 fn disagree(fragment: &FileFragment) -> DataFusionError {

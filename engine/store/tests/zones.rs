@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::logical_expr::{col, lit};
+
 use super::*;
 use crate::scope::Tenants;
 
@@ -128,5 +130,34 @@ async fn added_rows_of_many_zones_are_shown_to_whom_they_belong() {
             };
             assert_eq!(last, expected, "{case}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fragment_that_lost_rows_is_read_beside_whole_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    // Read in this order, by one partition: whole, with a row less, smaller than a zone, whole.
+    for (from, until) in [(0, 10_000), (10_000, 20_000), (20_000, 20_010), (20_010, 30_000)] {
+        store.append(events("a", &(from..until).collect::<Vec<i64>>())).await.unwrap();
+        store.flush().await.unwrap();
+    }
+    let deleted = store.facts("event").unwrap().delete(col("size").eq(lit(15_000_i64))).await.unwrap();
+    assert_eq!(deleted, 1);
+    let scope = Scope::tenant("a", "test");
+    for turn in ["first", "second"] {
+        let ask = async |sql: &str| ask_as(&store, &scope, sql).await.unwrap();
+        let all = "SELECT count(*), sum(size) FROM event WHERE trace <> 't7' AND size <> 8";
+        let sum: i64 = (0..30_000).filter(|n| ![7, 8, 15_000].contains(n)).sum();
+        assert_eq!(ask(all).await, format!("29997 {sum}"), "{turn}");
+        let few = "SELECT tenant, trace, source FROM event WHERE size IN (14999, 15000, 20005, 29999) ORDER BY size";
+        assert_eq!(ask(few).await, "a t14999 test; a t20005 test; a t29999 test", "{turn}");
+        let most = "SELECT trace FROM event WHERE size >= 9998 AND tenant = 'a' ORDER BY time DESC LIMIT 2";
+        assert_eq!(ask(most).await, "t29999; t29998", "{turn}");
+        assert_eq!(
+            ask("SELECT min(trace), count(tenant) FROM event WHERE size > 14998").await,
+            "t14999 15000",
+            "{turn}"
+        );
     }
 }
