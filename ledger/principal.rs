@@ -184,6 +184,11 @@ impl Caller {
         Caller::process("operator", "the operator of the data directory")
     }
 
+    /// The process, at what it does by the clock.
+    pub fn schedule() -> Self {
+        Caller::process("schedule", "the server's own schedule")
+    }
+
     /// The process itself, or somebody on this machine whom the kernel has named.
     pub fn process(name: &str, reason: &str) -> Self {
         Caller { scope: Scope::platform(name), reason: reason.to_owned(), on_behalf_of: None, trace_id: None }

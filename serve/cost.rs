@@ -186,7 +186,7 @@ pub async fn answer(house: &House, wish: &CostWish) -> Result<CostAnswer> {
 
 /// Estimates what is due by a schedule. What was written, and what could not be, is a row of the audit log each.
 pub async fn keep_estimates(house: &House, schedule: &Schedule) -> Result<()> {
-    let caller = Caller::process("schedule", "the server's own schedule");
+    let caller = Caller::schedule();
     let mut failed = None;
     for beat in schedule.beat(&house.store).await? {
         let noted = noted(house, &caller, "cost.estimate", beat.kind, beat.window, beat.done).await;

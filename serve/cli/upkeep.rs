@@ -158,7 +158,7 @@ async fn back_up(
     if newest.is_some_and(|at_us| now_us.saturating_sub(at_us) < us(every)) {
         return Ok(());
     }
-    let caller = Caller::process("schedule", "the server's own schedule");
+    let caller = Caller::schedule();
     house.keep(KeepWish::Backup { to: to.clone(), options }, &caller).await?;
     let Every::Time(keep) = keep else { return Ok(()) };
     let pruned = backup::prune(&place, now_us.saturating_sub(us(keep)), now_us, false).await?;
