@@ -7,6 +7,7 @@ mod incident;
 mod shown;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use engine::{Error, Kind, Result, Scope, Store};
 
@@ -29,14 +30,33 @@ pub struct MaterialSource {
     pub tables: &'static [&'static str],
     /// A SELECT of `tenant`, `key` (tells texts of a tenant apart), `seq` (changes with every change of the text), `title`,
     /// `path`, `uri`, `text`, `format` (see [`ChunkKind::of`]), `language`, `acl`, `content_hash`, `version` and, where the text
-    /// is HTML as a reader sees it, `outline` (see [`Outlined`]). Only the first three and the text must not be null.
+    /// is HTML as a reader sees it, `outline` (see [`Outlined`]). Only the first three must not be null; a text that is says
+    /// nothing, as an empty one does.
     pub sql: &'static str,
+    /// How often it is looked at.
+    pub pace: Pace,
 }
 
 impl MaterialSource {
     /// How often its tables changed since the store was opened.
     pub fn changes(&self, store: &Store) -> u64 {
         self.tables.iter().map(|table| store.changes(table)).sum()
+    }
+}
+
+/// Of all time, the part that looking at a source may take while nobody waits for it: one in so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace(u32);
+
+impl Pace {
+    /// Of what somebody wrote, who searches for it next: a look that took 100 ms is followed by a pause of 300.
+    const SOON: Pace = Pace(4);
+    /// Of what is computed from telemetry, which never stops changing: who sends records must not pay for summaries.
+    const SELDOM: Pace = Pace(50);
+
+    /// How long to rest after a look.
+    pub fn rest(self, took: Duration) -> Duration {
+        took * (self.0 - 1)
     }
 }
 
@@ -60,6 +80,7 @@ const DOCUMENT: MaterialSource = MaterialSource {
        _seq AS seq, title, path, uri, text, document_format AS format, language, acl, content_hash, version,
        CASE WHEN document_format = 'html' THEN outline END AS outline
 FROM document"#,
+    pace: Pace::SOON,
 };
 
 /// One text.
@@ -125,10 +146,9 @@ fn document(source: &MaterialSource, key: &str) -> String {
     format!("{}:{key}", source.name)
 }
 
-/// Every text of a source with the `seq` of its row.
+/// Every text of a source with the `seq` of its row. The texts themselves are not read.
 pub async fn places(store: &Store, source: &MaterialSource) -> Result<HashMap<Place, i64>> {
-    let sql =
-        format!("SELECT tenant, key, seq FROM ({}) AS material WHERE key IS NOT NULL AND text IS NOT NULL", source.sql);
+    let sql = format!("SELECT tenant, key, seq FROM ({}) AS material WHERE key IS NOT NULL", source.sql);
     let mut places = HashMap::new();
     for batch in ask(store, &reader(), &sql, &[]).await? {
         let cells = Cells::of(&batch)?;
@@ -167,7 +187,8 @@ pub async fn fetch(store: &Store, source: &'static MaterialSource, wanted: &[(Pl
 }
 
 fn read(source: &'static MaterialSource, cells: &Cells, row: usize) -> Result<Option<Material>> {
-    let (Some(key), Some(text)) = (cells.text("key", row), cells.text("text", row)) else { return Ok(None) };
+    let Some(key) = cells.text("key", row) else { return Ok(None) };
+    let text = cells.text("text", row).unwrap_or_default();
     let owned = |column| cells.text(column, row).map(str::to_owned);
     Ok(Some(Material {
         tenant: cells.required("tenant", row)?.to_owned(),

@@ -25,8 +25,6 @@ const TEXTS_A_STEP: usize = 256;
 const RECUT_A_STEP: usize = 8;
 /// Bytes of text of one step: a frame of their chunks, and a commit of the text index.
 const BYTES_A_STEP: usize = 4 << 20;
-/// Of a source's time, the share that looking for changes may take: a look that took 100 ms is followed by a pause of 300.
-const LOOK_SHARE: u32 = 4;
 /// How long a step waits for looks: those of small sources end within it.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -203,7 +201,7 @@ impl Searcher {
         changed.retain(|(place, seq)| self.empty.lock().get(place) != Some(seq));
         (followed.changed, followed.gone) = (changed.into(), gone);
         followed.seen = Some((changes, cutting.name));
-        followed.next_look = Some(Instant::now() + took * (LOOK_SHARE - 1));
+        followed.next_look = Some(Instant::now() + followed.source.pace.rest(took));
         self.progress.seen(newest);
         self.progress.looked(followed.source, changes, followed.waiting());
         Ok(())
