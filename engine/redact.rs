@@ -59,10 +59,12 @@ type Found = Vec<(usize, Finding)>;
 /// `None` when nothing had to be taken out, which is nearly always.
 fn redact_column(column: &ArrayRef, redactor: &dyn ColumnRedactor) -> Option<(ArrayRef, Found)> {
     if column.data_type() == &DataType::Utf8 {
-        return redact_text(column.as_string(), redactor).map(|(text, found)| (Arc::new(text) as _, found));
+        let mut seen = Seen::new(redactor);
+        let clean = redact_text(column.as_string(), &mut |text| seen.redact(text));
+        return clean.map(|(text, found)| (Arc::new(text) as _, found));
     }
     let dictionary = column.as_dictionary::<Int32Type>();
-    let (values, found) = redact_text(dictionary.values().as_string(), redactor)?;
+    let (values, found) = redact_text(dictionary.values().as_string(), &mut |text| say(redactor, text))?;
     // A value of a dictionary stands in many rows, and is found in each.
     let keys = dictionary.keys();
     let in_rows = keys.iter().enumerate().filter_map(|(row, key)| Some((row, usize::try_from(key?).ok()?)));
@@ -76,14 +78,13 @@ fn redact_column(column: &ArrayRef, redactor: &dyn ColumnRedactor) -> Option<(Ar
     Some((Arc::new(DictionaryArray::new(keys, Arc::new(values))), in_rows))
 }
 
-fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(StringArray, Found)> {
+fn redact_text<'a>(text: &'a StringArray, redact: &mut dyn FnMut(&'a str) -> Said) -> Option<(StringArray, Found)> {
     let mut changed: Vec<(usize, Cell)> = Vec::new();
     let mut found = Vec::new();
-    let mut seen = Seen::new(redactor);
     for row in (0..text.len()).filter(|row| text.is_valid(*row)) {
-        let (clean, in_cell) = seen.redact(text.value(row));
-        changed.extend(clean.as_ref().map(|clean| (row, clean.clone())));
-        found.extend(in_cell.iter().map(|finding| (row, finding.clone())));
+        let (clean, in_cell) = redact(text.value(row));
+        changed.extend(clean.map(|clean| (row, clean)));
+        found.extend(in_cell.into_iter().map(|finding| (row, finding)));
     }
     if changed.is_empty() {
         return None;
@@ -97,13 +98,14 @@ fn redact_text(text: &StringArray, redactor: &dyn ColumnRedactor) -> Option<(Str
     Some((clean.collect(), found))
 }
 
-/// Cells after which a column's texts are either known to repeat or not looked up any more.
-const TRIAL_CELLS: usize = 1024;
+/// Cells after which a column's texts are either known to repeat or not looked up any more. Most columns tell soon: what names a
+/// resource or a product stands in many rows, bodies and numbers differ from the first on.
+const TRIAL_CELLS: usize = 64;
 /// Different texts of one batch that are remembered.
 const TEXTS_MAX: usize = 16_384;
 
-/// What the redactor said of the texts of one column. What names a resource or a product stands in many rows, and is read
-/// once; of a column whose texts all differ only the last one is remembered.
+/// What the redactor said of the texts of one column: those that stand in many rows are read once; of a column whose texts all
+/// differ only the last one is remembered.
 struct Seen<'a> {
     redactor: &'a dyn ColumnRedactor,
     texts: HashMap<&'a str, Said>,
@@ -115,28 +117,33 @@ struct Seen<'a> {
 /// What is stored in place of a text, and what was found in it.
 type Said = (Option<Cell>, Vec<Finding>);
 
+fn say(redactor: &dyn ColumnRedactor, text: &str) -> Said {
+    let mut found = Vec::new();
+    let clean = redactor.redact(text, &mut found);
+    (clean, found)
+}
+
 impl<'a> Seen<'a> {
     fn new(redactor: &'a dyn ColumnRedactor) -> Self {
         Seen { redactor, texts: HashMap::new(), last: None, cells: 0, hits: 0 }
     }
 
-    fn redact(&mut self, text: &'a str) -> &Said {
-        if self.last.as_ref().is_some_and(|(last, _)| *last == text) {
-            return &self.last.as_ref().expect("it is the last text").1;
+    fn redact(&mut self, text: &'a str) -> Said {
+        if let Some((_, said)) = self.last.as_ref().filter(|(last, _)| *last == text) {
+            return said.clone();
         }
         self.cells += 1;
         let pays = self.cells < TRIAL_CELLS || self.hits * 2 > self.cells;
         let known = pays.then(|| self.texts.get(text).cloned()).flatten();
         self.hits += usize::from(known.is_some());
         let said = known.unwrap_or_else(|| {
-            let mut found = Vec::new();
-            let clean = self.redactor.redact(text, &mut found);
+            let said = say(self.redactor, text);
             if pays && self.texts.len() < TEXTS_MAX {
-                self.texts.insert(text, (clean.clone(), found.clone()));
+                self.texts.insert(text, said.clone());
             }
-            (clean, found)
+            said
         });
-        &self.last.insert((text, said)).1
+        self.last.insert((text, said)).1.clone()
     }
 }
 
