@@ -120,7 +120,7 @@ impl Bert {
     pub fn read(config: Config, tensors: &Tensors, precision: Precision, isa: Isa) -> Result<Bert> {
         let named = Named::find(tensors)?;
         let (hidden, inner) = (config.hidden, config.inner);
-        let tokens = tensors.table(&named.of("embeddings.word_embeddings.weight"), &[config.vocabulary, hidden])?;
+        let tokens = tensors.table(&named.of("embeddings.word_embeddings.weight"), [config.vocabulary, hidden])?;
         let positions = named.positions(&config)?;
         let first_norm = named.norm("embeddings", hidden)?;
         let weights = |parts: &[&str], at: usize, columns: usize, depth: usize| -> Result<Weights> {
@@ -170,6 +170,7 @@ impl Bert {
         scratch.states.clear();
         scratch.states.resize(total * hidden, 0.0);
         let mut states = scratch.states.chunks_exact_mut(hidden);
+        let mut bytes = Vec::new();
         for text in texts {
             assert!((1..=tokens_max).contains(&text.len()), "the tokenizer cuts, and puts marks around nothing");
             for (at, id) in text.iter().enumerate() {
@@ -177,7 +178,8 @@ impl Bert {
                     Error::invalid(format!("token {id} is beyond the model's {vocabulary}: a wrong tokenizer"))
                 })?;
                 let state = states.next().expect("a state a token");
-                self.tokens.add_row(row, &self.positions[(first_position + at) * hidden..][..hidden], state);
+                let position = &self.positions[(first_position + at) * hidden..][..hidden];
+                self.tokens.add_row(row, position, state, &mut bytes)?;
             }
         }
         grow(&mut scratch.outer, total * hidden);

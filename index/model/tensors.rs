@@ -33,27 +33,72 @@ struct Entry {
     data_offsets: (u64, u64),
 }
 
-/// Numbers as they are stored, for tables that are looked up and not multiplied.
-#[derive(Debug, Clone)]
-pub enum Table {
-    /// In single precision.
-    Single(Vec<f32>),
-    /// In half precision, half the memory.
-    Half(Vec<f16>),
+/// A tensor that is looked up and not multiplied: its rows are read from the file when somebody asks for them. The table of a
+/// vocabulary holds a quarter of a million rows, of which texts use some thousand; those stay in the system's cache of files.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    file: File,
+    /// Where its numbers begin.
+    start: u64,
+    number: Number,
+    /// Numbers a row.
+    width: usize,
+    rows: usize,
 }
 
 impl Table {
-    /// Adds `more` to the row of this number and writes the sum.
-    pub fn add_row(&self, row: usize, more: &[f32], out: &mut [f32]) {
-        let cells = row * out.len()..(row + 1) * out.len();
-        match self {
-            Table::Single(numbers) => {
-                out.iter_mut().zip(&numbers[cells]).zip(more).for_each(|((out, n), more)| *out = n + more);
+    /// Adds `more` to the row of this number and writes the sum. `bytes` is room that is used again. `Unavailable` when the file
+    /// cannot be read.
+    pub fn add_row(&self, row: usize, more: &[f32], out: &mut [f32], bytes: &mut Vec<u8>) -> Result<()> {
+        assert!(row < self.rows && out.len() == self.width, "a row of the table");
+        let length = self.width * self.number.width();
+        bytes.resize(length, 0);
+        let doing = || format!("read row {row} of a table in {}", self.path.display());
+        let at = self.start + (row * length) as u64;
+        self.file.read_exact_at(bytes, at).map_err(|e| Error::unavailable(&doing(), e))?;
+        let sums = out.iter_mut().zip(more);
+        match self.number {
+            Number::Single => {
+                sums.zip(bytes.as_chunks().0).for_each(|((out, more), b)| *out = f32::from_le_bytes(*b) + more)
             }
-            Table::Half(numbers) => {
-                out.iter_mut().zip(&numbers[cells]).zip(more).for_each(|((out, n), more)| *out = n.to_f32() + more);
+            Number::Half => {
+                sums.zip(bytes.as_chunks().0)
+                    .for_each(|((out, more), b)| *out = f16::from_le_bytes(*b).to_f32() + more);
+            }
+            Number::Brain => {
+                sums.zip(bytes.as_chunks().0)
+                    .for_each(|((out, more), b)| *out = bf16::from_le_bytes(*b).to_f32() + more);
             }
         }
+        Ok(())
+    }
+}
+
+/// How a number is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    /// IEEE single precision.
+    Single,
+    /// IEEE half precision.
+    Half,
+    /// bfloat16.
+    Brain,
+}
+
+impl Number {
+    fn of(dtype: &str) -> Option<Number> {
+        Some(match dtype {
+            "F32" => Number::Single,
+            "F16" => Number::Half,
+            "BF16" => Number::Brain,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of one.
+    fn width(self) -> usize {
+        if self == Number::Single { 4 } else { 2 }
     }
 }
 
@@ -102,25 +147,27 @@ impl Tensors {
 
     /// A tensor of this shape in single precision.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let (entry, bytes) = self.bytes(name, shape)?;
-        let halves = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
-        Ok(match entry.dtype.as_str() {
-            "F32" => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            "F16" => halves().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-            _ => halves().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
+        let (number, start) = self.place(name, shape)?;
+        let mut bytes = vec![0; shape.iter().product::<usize>() * number.width()];
+        let doing = || format!("read tensor {name} of {}", self.path.display());
+        self.file.read_exact_at(&mut bytes, start).map_err(|e| Error::unavailable(&doing(), e))?;
+        Ok(match number {
+            Number::Single => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Number::Half => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+            Number::Brain => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
         })
     }
 
-    /// A tensor of this shape as it is stored.
-    pub fn table(&self, name: &str, shape: &[usize]) -> Result<Table> {
-        if self.entries.get(name).is_some_and(|entry| entry.dtype == "F16") {
-            let (_, bytes) = self.bytes(name, shape)?;
-            return Ok(Table::Half(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect()));
-        }
-        self.read(name, shape).map(Table::Single)
+    /// A tensor of this many rows and columns, to be looked up row by row.
+    pub fn table(&self, name: &str, [rows, width]: [usize; 2]) -> Result<Table> {
+        let (number, start) = self.place(name, &[rows, width])?;
+        let doing = || format!("open tensor {name} of {}", self.path.display());
+        let file = self.file.try_clone().map_err(|e| Error::unavailable(&doing(), e))?;
+        Ok(Table { path: self.path.clone(), file, start, number, width, rows })
     }
 
-    fn bytes(&self, name: &str, shape: &[usize]) -> Result<(&Entry, Vec<u8>)> {
+    /// How a tensor of this shape is stored, and where it begins.
+    fn place(&self, name: &str, shape: &[usize]) -> Result<(Number, u64)> {
         let wrong =
             |why: String| Error::invalid(format!("the weights {} are not of this model: {why}", self.path.display()));
         let entry = self.entries.get(name).ok_or_else(|| wrong(format!("there is no tensor {name}")))?;
@@ -128,20 +175,14 @@ impl Tensors {
             let (has, wants) = (&entry.shape, shape);
             return Err(wrong(format!("tensor {name} has the shape {has:?}, the configuration asks for {wants:?}")));
         }
-        let width = match entry.dtype.as_str() {
-            "F32" => 4,
-            "F16" | "BF16" => 2,
-            other => return Err(wrong(format!("tensor {name} holds {other}; F32, F16 and BF16 are read"))),
-        };
+        let number = Number::of(&entry.dtype)
+            .ok_or_else(|| wrong(format!("tensor {name} holds {}; F32, F16 and BF16 are read", entry.dtype)))?;
         let (start, end) = entry.data_offsets;
-        let expected = shape.iter().product::<usize>() * width;
+        let expected = shape.iter().product::<usize>() * number.width();
         if end - start != expected as u64 {
             return Err(wrong(format!("tensor {name} has {} bytes instead of {expected}", end - start)));
         }
-        let mut bytes = vec![0; expected];
-        let doing = || format!("read tensor {name} of {}", self.path.display());
-        self.file.read_exact_at(&mut bytes, self.origin + start).map_err(|e| Error::unavailable(&doing(), e))?;
-        Ok((entry, bytes))
+        Ok((number, self.origin + start))
     }
 }
 
