@@ -52,7 +52,7 @@ impl Pace {
     /// Of what somebody wrote, who searches for it next: a look that took 100 ms is followed by a pause of 300.
     const SOON: Pace = Pace(4);
     /// Of what is computed from telemetry, which never stops changing: who sends records must not pay for summaries.
-    const SELDOM: Pace = Pace(50);
+    const SELDOM: Pace = Pace(200);
 
     /// How long to rest after a look.
     pub fn rest(self, took: Duration) -> Duration {
