@@ -38,7 +38,7 @@ pub fn run(context: &Context) -> Report {
     let mut rows = Vec::new();
     context.say("SQLite");
     rows.push(pair(&mut report, &runtime, "SQLite", &sqlite, round));
-    match Postgres::start(&ground.beside("postgres")) {
+    match Postgres::start() {
         Ok(postgres) => {
             context.say("PostgreSQL");
             let settings = Settings { state: Some(postgres.url().to_owned()), ..Settings::new(&ground.data()) };
@@ -247,10 +247,10 @@ fn decisions(context: &Context, report: &mut Report, runtime: &tokio::runtime::R
     report.raw("decision_us", json!({"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1.0)}));
 }
 
-/// LiteLLM's in-process counter, where the interpreter of the peers has it.
+/// LiteLLM's in-process counter, where it is installed.
 fn litellm(context: &Context, report: &mut Report) {
-    let Some(python) = &context.python else {
-        return report.missing("litellm 1.106.2", "there is no interpreter for peers");
+    let Some(python) = &context.litellm else {
+        return report.missing("litellm 1.106.2", "it is not installed: deploy/setup bench");
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/budget_litellm.py");
     let output = Command::new(python).arg(script).output();
@@ -258,7 +258,7 @@ fn litellm(context: &Context, report: &mut Report) {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            let why = text.lines().last().unwrap_or("it failed").to_owned();
+            let why = text.trim_end().lines().last().unwrap_or("it failed").to_owned();
             return report.missing("litellm 1.106.2", &format!("its counter could not be asked: {why}"));
         }
         Err(why) => return report.missing("litellm 1.106.2", &why.to_string()),

@@ -24,10 +24,9 @@ const ROUNDS: usize = 3;
 /// Runs everything of the suite.
 pub fn run(context: &Context) -> Report {
     let mut report = Report::default();
-    // PostgreSQL's own user must reach its folder.
     let ground = Ground::under(&context.folder);
     std::fs::create_dir_all(ground.data()).expect("the folder for measurements takes a folder");
-    let postgres = Postgres::start(&ground.beside("postgres"));
+    let postgres = Postgres::start();
     if let Err(why) = &postgres {
         report.missing("PostgreSQL", why);
     }

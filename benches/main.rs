@@ -128,6 +128,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// The interpreter that has the Python peers, if they could be installed.
     pub python: Option<PathBuf>,
+    /// The interpreter that has LiteLLM, which does not go together with the other peers.
+    pub litellm: Option<PathBuf>,
     /// The folder with the peers' binaries.
     pub peers: PathBuf,
 }
@@ -138,9 +140,10 @@ impl Context {
         let name = if quick { "bench-quick" } else { "bench" };
         let folder = cache.join(name);
         std::fs::create_dir_all(&folder).expect("the folder for measurements can be made");
-        let python = Some(cache.join("bench-venv/bin/python")).filter(|path| path.exists());
+        let of = |venv: &str| Some(cache.join(venv).join("bin/python")).filter(|path| path.exists());
+        let (python, litellm) = (of("bench-venv"), of("litellm-venv"));
         let scale = if quick { QUICK_SCALE } else { 1.0 };
-        Context { quick, scale, folder, python, peers: cache.join("peers/bin") }
+        Context { quick, scale, folder, python, litellm, peers: cache.join("peers/bin") }
     }
 
     /// Progress, on stderr.

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
 import time
 from importlib.metadata import version
 
+# Its list of prices is not asked for, and would be fetched with the import.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 from litellm.caching.dual_cache import DualCache
 
 SECONDS = 3
