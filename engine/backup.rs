@@ -2,12 +2,13 @@
 //!
 //! A place holds any number of backups. What was copied once is not copied again: files lie there by the SHA-256 of their
 //! content, and each backup is a list of names and hashes. On the same disk a file is linked, not copied. The list is written
-//! last, so that a backup that was cut off is none.
+//! last, so that a backup that was cut off is none. Between backups the state database may lie there alone ([`ship_state`]).
 
 mod moment;
 mod place;
 mod prune;
 mod restore;
+mod states;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,10 +21,11 @@ use crate::error::{Error, Kind, Result};
 use crate::state::{Dumped, Snapshot};
 use crate::store::Store;
 use crate::store::pin::Pinned;
-pub use moment::{Changes, Journal, Moment, RestoredTo, restore_to};
+pub use moment::{Changes, Journal, Moment, RestoredTo, To, restore_to};
 pub use place::BackupPlace;
 pub use prune::{Pruned, prune};
 pub use restore::{Restored, restore};
+pub use states::{Shipped, StateMark, ship_state, states};
 
 /// What this program writes and reads.
 const FORMAT: u32 = 1;
@@ -52,6 +54,9 @@ pub struct Manifest {
     pub tables: Vec<TableEntry>,
     /// What the state database held.
     pub state: Dumped,
+    /// Rows of the audit log in it; older backups do not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub log_rows: Option<i64>,
     /// Every file.
     pub files: Vec<FileEntry>,
 }
@@ -109,6 +114,9 @@ pub struct Checked {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Moments around it whose state lies there.
+    #[serde(default)]
+    pub states: u64,
     /// What is wrong, a sentence each.
     pub findings: Vec<String>,
 }
@@ -154,6 +162,7 @@ pub async fn create(store: &Store, place: &BackupPlace, beside: &[PathBuf]) -> R
     }
     let known = known_files(place).await?;
     let Pinned { seq, at_us, state, keys, tables: pinned, still } = store.pin().await?;
+    let log_rows = Some(state.log_rows());
     // At once: the database keeps what has changed since for as long as it is read.
     let (state, dump) = dump_state(store, state).await?;
     let tables =
@@ -161,7 +170,8 @@ pub async fn create(store: &Store, place: &BackupPlace, beside: &[PathBuf]) -> R
     let files = pinned.files().await?;
     let (objects, folder) = (pinned.objects(), store.place.folder());
     let mut copied = Copied::default();
-    copied.add(place.put_file(&dump.path).await?, STATE.to_owned(), dump.bytes);
+    let dump_bytes = std::fs::metadata(dump.path()).map_err(|e| Error::unavailable("read a dump", e))?.len();
+    copied.add(place.put_file(dump.path()).await?, STATE.to_owned(), dump_bytes);
     drop(dump);
     for (name, content) in keys {
         copied.add(place.put_bytes(&content).await?, format!("{KEYS}{name}"), content.len() as u64);
@@ -188,7 +198,7 @@ pub async fn create(store: &Store, place: &BackupPlace, beside: &[PathBuf]) -> R
     }
     let id = uuid::Uuid::now_v7().simple().to_string();
     let program = env!("CARGO_PKG_VERSION").to_owned();
-    let manifest = Manifest { format: FORMAT, id, at_us, seq, program, tables, state, files: copied.files };
+    let manifest = Manifest { format: FORMAT, id, at_us, seq, program, tables, state, log_rows, files: copied.files };
     place.put_manifest(&manifest).await?;
     Ok(Summary { new_bytes: Some(copied.new_bytes), ..manifest.summary() })
 }
@@ -214,25 +224,30 @@ async fn known_files(place: &BackupPlace) -> Result<HashMap<String, FileEntry>> 
     Ok(files.filter(|file| file.name.starts_with(TABLES)).map(|file| (file.name.clone(), file)).collect())
 }
 
-/// A dump in a file that goes with this value.
-struct Dump {
-    path: PathBuf,
-    bytes: u64,
-}
+/// A file in a data directory that goes with this value.
+struct PartFile(PathBuf);
 
-impl Drop for Dump {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+impl PartFile {
+    fn new(data: &Path, what: &str) -> PartFile {
+        PartFile(data.join(format!("{what}-{}.part", uuid::Uuid::new_v4().simple())))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
     }
 }
 
-async fn dump_state(store: &Store, snapshot: Snapshot) -> Result<(Dumped, Dump)> {
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn dump_state(store: &Store, snapshot: Snapshot) -> Result<(Dumped, PartFile)> {
     let failed = |e| Error::unavailable("write a dump of the state database", e);
-    let path = store.settings().data.join(format!("backup-{}.part", uuid::Uuid::new_v4().simple()));
-    let mut dump = Dump { path, bytes: 0 };
-    let mut sink = std::io::BufWriter::new(place::private_file(&dump.path).map_err(failed)?);
+    let dump = PartFile::new(&store.settings().data, "backup");
+    let mut sink = std::io::BufWriter::new(place::private_file(dump.path()).map_err(failed)?);
     let dumped = snapshot.write(store.state().is_sqlite(), &mut sink).await?;
-    dump.bytes = std::fs::metadata(&dump.path).map_err(failed)?.len();
     Ok((dumped, dump))
 }
 
@@ -246,10 +261,17 @@ pub async fn newest(place: &BackupPlace) -> Result<Option<i64>> {
     place.newest().await
 }
 
-/// Reads every file of a backup, of the newest one unless another is named, and compares it with its hash.
+/// Reads every file of a backup, of the newest one unless another is named, and compares it with its hash; so, too, of the
+/// states that lie between the backup before it and the next one.
 pub async fn verify(place: &BackupPlace, id: Option<&str>) -> Result<Checked> {
     let manifest = place.manifest(id, None).await?;
-    let mut checked = Checked { id: manifest.id.clone(), ..Checked::default() };
+    let moments: Vec<i64> = place.manifests().await?.iter().map(|manifest| manifest.at_us).collect();
+    let before_us = moments.iter().copied().filter(|at| *at < manifest.at_us).max().unwrap_or(manifest.at_us);
+    let next_us = moments.iter().copied().filter(|at| *at > manifest.at_us).min().unwrap_or(i64::MAX);
+    let mut between = states(place, before_us).await?;
+    between.retain(|mark| mark.at_us < next_us);
+    let findings = states::damaged(place, &between).await?;
+    let mut checked = Checked { id: manifest.id.clone(), states: between.len() as u64, findings, ..Checked::default() };
     for file in &manifest.files {
         let mut hasher = Sha256::new();
         let mut bytes = 0;

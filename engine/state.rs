@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use database::{Database, Open};
 
 pub use cells::{Cell, Row};
-pub use dump::{Dumped, Part, Snapshot};
+pub use dump::{Dumped, Line, Part, Snapshot};
 pub use lease::Lease;
 pub use read::READ_ROWS_MAX;
 pub use scrub::Scrubbed;

@@ -32,7 +32,7 @@ use writer::Command;
 
 pub use denial::{SAMPLED_MAX, WINDOW};
 pub use entry::{Entry, Outcome};
-pub use rewind::Rewind;
+pub use rewind::{Rewind, TABLES as HISTORY};
 pub use witness::{Book, Compared, compare};
 
 /// Decisions and changes.

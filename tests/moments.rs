@@ -1,5 +1,5 @@
 //! A point in time between two backups, through the real binary: facts and audit log are what they were at that moment, the
-//! rest of the state is that of the backup before, and what is missing in it is named. A server backs itself up.
+//! rest of the state is as it was put aside last, and what is missing in it is named. A server backs itself up.
 
 use std::path::Path;
 use std::time::Duration;
@@ -86,17 +86,61 @@ fn drill(args: &[&str]) {
     let (quiet, quiet_known) = (moment(&server), known(&ground));
     let middle = key(&ground, "middle");
     let (busy, busy_known) = (moment(&server), known(&ground));
+    // From here on the state is there, too, and a moment behind it that is wanted whole is this one.
+    let aside = parsed(&ground.run(&["backup", "state", &dest, "--format", "json"]).ok());
+    let aside_known = known(&ground);
+    write(&ground, &server, 4);
+    let (later, later_known) = (moment(&server), known(&ground));
+    assert_ne!(later_known, aside_known);
     ground.run(&["key", "revoke", middle["id"].as_str().expect("an id")]).ok();
+    let (gone, gone_known) = (moment(&server), known(&ground));
     write(&ground, &server, 3);
     let last = create();
     let after = moment(&server);
     let bootstrap = server.key.clone();
     assert_eq!(server.stop().0, Some(0));
 
-    let restore = |name: &str, to: &str| {
+    let restore_with = |name: &str, to: &str, more: &[&str]| {
         let data = ground.beside(name).display().to_string();
-        run(&["backup", "restore", &dest, "--to", to, "--format", "json", "--data", &data])
+        let args = ["backup", "restore", &dest, "--to", to, "--format", "json", "--data", &data];
+        run(&[&args[..], more].concat())
     };
+    let restore = |name: &str, to: &str| restore_with(name, to, &[]);
+    let facts = |name: &str, wanted: &[Vec<Vec<String>>]| {
+        let data = ground.beside(name);
+        for (sql, wanted) in ASKED.iter().zip(wanted) {
+            let args = ["sql", *sql, "--format", "csv", "--data", data.to_str().expect("UTF-8")];
+            assert_eq!(&crate::harness::csv_rows(&run(&args).ok().stdout)[1..], &wanted[..], "{name}: {sql}");
+        }
+    };
+    // What changed the state between the moment that was put aside and this one is named, and nothing else.
+    let revoked = json!([{"action": "key.revoke", "count": 1}]);
+    for (name, to, whole, wanted, code, missing, keys) in [
+        ("later", &later, false, &later_known, 0, &json!([]), "middle,"),
+        ("gone", &gone, false, &gone_known, 1, &revoked, "middle,"),
+        ("whole", &gone, true, &aside_known, 0, &json!([]), "middle,"),
+    ] {
+        let done = restore_with(name, to, if whole { &["--whole"] } else { &[] });
+        let restored = parsed(&done);
+        assert_eq!(
+            (done.code, &restored["missing"], &restored["state_at"]),
+            (Some(code), missing, &aside["at"]),
+            "{name}"
+        );
+        assert_eq!(restored["to"] == aside["at"], whole, "{name}: {restored:#}");
+        facts(name, wanted);
+        let data = ground.beside(name).display().to_string();
+        let live = "SELECT name, revoked_at FROM api_key WHERE name = 'middle'";
+        let told = run(&["sql", live, "--format", "csv", "--data", &data]).ok().stdout;
+        assert!(told.lines().any(|line| line == keys), "{name}: {told}");
+        let verified = run(&["audit", "verify", "--data", &data]).ok().stdout;
+        assert!(verified.contains("nothing was changed"), "{name}: {verified}");
+    }
+    let listed = parsed(&run(&["backup", "list", &dest, "--states", "--format", "json"]).ok());
+    assert_eq!(listed, json!([aside["at"]]));
+    let checked = parsed(&run(&["backup", "verify", &dest, "--format", "json"]).ok());
+    assert_eq!((&checked["states"], &checked["findings"]), (&json!(1), &json!([])));
+
     for (name, to, wanted, missing) in [("quiet", &quiet, quiet_known, 0), ("busy", &busy, busy_known, 1)] {
         let done = restore(name, to);
         let restored = parsed(&done);
@@ -107,10 +151,7 @@ fn drill(args: &[&str]) {
 
         let data = ground.beside(name);
         let place = ["--data", data.to_str().expect("UTF-8")];
-        for (sql, wanted) in ASKED.iter().zip(&wanted) {
-            let answer = run(&[&["sql", *sql, "--format", "csv"][..], &place].concat()).ok().stdout;
-            assert_eq!(&crate::harness::csv_rows(&answer)[1..], &wanted[..], "{name}: {sql}");
-        }
+        facts(name, &wanted);
         // The log of decisions is that of the moment, commits of the ledger among them, and one row tells of the restore.
         let verified = run(&[&["audit", "verify"][..], &place].concat()).ok().stdout;
         assert!(verified.contains("nothing was changed"), "{name}: {verified}");
@@ -162,7 +203,10 @@ fn a_moment_of_postgresql_is_restored_as_sqlite() {
 fn a_server_backs_itself_up() {
     let ground = Ground::new();
     let dest = ground.beside("backups").display().to_string();
-    let server = Server::start(&ground, &["--backup", &dest, "--backup-every", "2s", "--estimate", "off"]);
+    let server = Server::start(
+        &ground,
+        &["--backup", &dest, "--backup-every", "2s", "--backup-state-every", "1s", "--estimate", "off"],
+    );
     let made = || match Path::new(&dest).is_dir() {
         true => parsed(&run(&["backup", "list", &dest, "--format", "json"]).ok()).as_array().map_or(0, Vec::len),
         false => 0,
@@ -174,6 +218,8 @@ fn a_server_backs_itself_up() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(made() >= 2, "{}", server.log());
+    let states = parsed(&run(&["backup", "list", &dest, "--states", "--format", "json"]).ok());
+    assert!(states.as_array().is_some_and(|states| !states.is_empty()), "{}", server.log());
     let told = "SELECT DISTINCT action, actor FROM audit WHERE action = 'backup.create'";
     assert_eq!(server.sql(told).rows, [["backup.create", "schedule"]]);
     assert_eq!(server.stop().0, Some(0));

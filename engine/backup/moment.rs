@@ -1,11 +1,13 @@
 //! A restore to a moment between two backups. Facts are exact: the first backup behind the moment holds every row that was
-//! there, and the rows that came later go. The state database is that of the last backup before the moment, but for tables
-//! that are a history of their own ([`Journal`]): these are cut back to the moment, and say what changed in the rest.
+//! there, and the rows that came later go. The state database is that of the last moment before of which it was put aside,
+//! with a backup or alone (`states`), but for tables that are a history of their own ([`Journal`]): these are cut back to the
+//! moment, and say what changed in the rest. At such a moment itself everything is what it was ([`To::Whole`]).
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::restore::{Dump, Target};
+use super::restore::{Dump, DumpOf, Target};
+use super::states::last_state;
 use super::{BackupPlace, KEYS, Manifest, Summary};
 use crate::clock::rfc3339;
 use crate::error::{Error, Kind, Result};
@@ -15,6 +17,15 @@ use crate::state::{Dumped, State};
 use crate::table::Table;
 use crate::wal::local::{format_keys, parse_keys};
 
+/// The moment that is wanted, µs since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// This one: facts and histories as they were, the state as it was put aside last.
+    Exactly(i64),
+    /// The last one no later than this of which everything is there: facts, histories and state.
+    Whole(i64),
+}
+
 /// What a restore is to show.
 #[derive(Debug, Clone)]
 pub struct Moment {
@@ -22,10 +33,12 @@ pub struct Moment {
     pub to_us: i64,
     /// The backup whose facts are cut back.
     pub facts: Summary,
-    /// The backup whose state is restored.
+    /// The backup before it.
     pub state: Summary,
-    /// Its moment, µs since 1970.
+    /// The moment whose state is restored, µs since 1970.
     pub state_us: i64,
+    /// Rows of the audit log that this state goes with, if it says so.
+    pub log_rows: Option<i64>,
 }
 
 /// A kind of change, and how often it happened.
@@ -42,8 +55,8 @@ pub struct Changes {
 pub trait Journal: Send + Sync {
     /// Its tables: they come from the later backup.
     fn tables(&self) -> &[&'static str];
-    /// Leaves in them what was there at the moment; answers what changed in the rest of the state between its backup and the
-    /// moment, which is not restored.
+    /// Leaves in them what was there at the moment; answers what changed in the rest of the state between its own moment and
+    /// this one, which is not restored.
     async fn cut(&self, state: &State, moment: &Moment) -> Result<Vec<Changes>>;
 }
 
@@ -56,11 +69,13 @@ pub struct RestoredTo {
     pub facts: Summary,
     /// Rows that came after the moment, and were taken out.
     pub later_rows: u64,
-    /// The backup whose state was restored.
+    /// The backup before it.
     pub state: Summary,
+    /// The moment whose state was restored, RFC 3339: that of this backup, or one behind it.
+    pub state_at: String,
     /// What that state database held.
     pub state_held: Dumped,
-    /// Changes of the state between its backup and the moment: they are not in what was restored.
+    /// Changes of the state between its moment and this one: they are not in what was restored.
     pub missing: Vec<Changes>,
     /// What else is not as it was then, a sentence each.
     pub notes: Vec<String>,
@@ -102,10 +117,21 @@ pub async fn restore_to(
     settings: &Settings,
     from: &BackupPlace,
     tables: &[&'static Table],
-    to_us: i64,
+    to: To,
     journal: &dyn Journal,
 ) -> Result<RestoredTo> {
-    let (before, after) = around(&from.manifests().await?, from, to_us)?;
+    let all = from.manifests().await?;
+    let (To::Exactly(wanted_us) | To::Whole(wanted_us)) = to;
+    let (before, after) = around(&all, from, wanted_us)?;
+    let mark = last_state(from, before.at_us, wanted_us).await?;
+    let state_us = mark.as_ref().map_or(before.at_us, |mark| mark.at_us);
+    let (to_us, before, after) = match to {
+        To::Exactly(to_us) => (to_us, before, after),
+        To::Whole(_) => {
+            let (before, after) = around(&all, from, state_us)?;
+            (state_us, before, after)
+        }
+    };
     let declared = |name: &str| tables.iter().copied().find(|table| table.name == name);
     if let Some(entry) = after.tables.iter().find(|entry| declared(&entry.name).is_none()) {
         let why = format!("the backup holds a table {}, which this program does not know: use a newer one", entry.name);
@@ -128,29 +154,33 @@ pub async fn restore_to(
     // Keys and signed roots: a root of a later log would accuse this one of being cut off.
     target.put_beside(from, &before.files).await?;
     target.place.settle().await?;
-    let moment = Moment { to_us, facts: after.summary(), state: before.summary(), state_us: before.at_us };
+    let moment = Moment { to_us, facts: after.summary(), state: before.summary(), state_us, log_rows: None };
+    let of = mark.as_ref().map_or(DumpOf::Backup(&before), DumpOf::Mark);
     let state = State::open(settings).await?;
-    let missing = with_history(&target, &state, from, (&before, &after), journal, &moment).await;
+    let restored = with_history(&target, &state, from, (of, &after), journal, moment).await;
     state.close().await;
-    let missing = missing?;
+    let (moment, state_held, missing) = restored?;
     target.finish()?;
     let Moment { facts, state, .. } = moment;
-    Ok(RestoredTo { to: rfc3339(to_us), facts, later_rows, state, state_held: before.state, missing, notes })
+    let (to, state_at) = (rfc3339(to_us), rfc3339(state_us));
+    Ok(RestoredTo { to, facts, later_rows, state, state_at, state_held, missing, notes })
 }
 
 async fn with_history(
     target: &Target<'_>,
     state: &State,
     from: &BackupPlace,
-    (before, after): (&Manifest, &Manifest),
+    (of, after): (DumpOf<'_>, &Manifest),
     journal: &dyn Journal,
-    moment: &Moment,
-) -> Result<Vec<Changes>> {
+    mut moment: Moment,
+) -> Result<(Moment, Dumped, Vec<Changes>)> {
     let history = |table: &str| journal.tables().contains(&table);
     let rest = |table: &str| !history(table);
-    let dumps: [Dump<'_>; 2] = [(from, before, &rest), (from, after, &history)];
-    target.load(state, &dumps).await?;
-    journal.cut(state, moment).await
+    let dumps = [Dump { from, of, wants: &rest }, Dump { from, of: DumpOf::Backup(after), wants: &history }];
+    let loaded = target.load(state, &dumps).await?;
+    moment.log_rows = loaded[0].log_rows;
+    let missing = journal.cut(state, &moment).await?;
+    Ok((moment, loaded[0].held, missing))
 }
 
 /// The idempotency keys of frames that were acknowledged by then.
@@ -178,6 +208,7 @@ mod tests {
             program: String::new(),
             tables: Vec::new(),
             state: Dumped::default(),
+            log_rows: None,
             files: Vec::new(),
         };
         let all = || vec![of(10), of(20), of(30)];

@@ -21,6 +21,8 @@ const PIECE_BYTES: usize = 8 << 20;
 const PIECES_MAX: usize = 4;
 /// Where it is noted which files no backup names any more.
 const DOOMED: &str = "unnamed";
+/// Where marks of the state database lie.
+const STATES: &str = "states";
 /// Hexadecimal characters of a hash.
 const SHA256_CHARS: usize = 64;
 /// Backups that one place is read for.
@@ -226,6 +228,33 @@ impl BackupPlace {
             Some((name.to_owned(), object.size))
         };
         Ok(listed.iter().filter_map(named).collect())
+    }
+
+    /// Puts what marks the state database at a moment.
+    pub(super) async fn put_state_mark(&self, name: &str, mark: Vec<u8>) -> Result<()> {
+        let path = self.path(&format!("{STATES}/{name}"));
+        self.objects.put(&path, PutPayload::from(mark)).await.map(|_| ()).map_err(self.failed())
+    }
+
+    /// The content of such a mark.
+    pub(super) async fn state_mark(&self, name: &str) -> Result<Vec<u8>> {
+        let got = self.objects.get(&self.path(&format!("{STATES}/{name}"))).await.map_err(self.failed())?;
+        Ok(got.bytes().await.map_err(self.failed())?.to_vec())
+    }
+
+    /// Such a mark goes.
+    pub(super) async fn remove_state_mark(&self, name: &str) -> Result<()> {
+        self.remove(&format!("{STATES}/{name}")).await
+    }
+
+    /// The names of the marks behind another name, in order.
+    pub(super) async fn state_marks(&self, behind: &str) -> Result<Vec<String>> {
+        let (folder, offset) = (self.path(STATES), self.path(&format!("{STATES}/{behind}")));
+        let listed = self.objects.list_with_offset(Some(&folder), &offset).try_collect::<Vec<_>>().await;
+        let named = |object: &object_store::ObjectMeta| object.location.filename().map(str::to_owned);
+        let mut names: Vec<String> = listed.map_err(self.failed())?.iter().filter_map(named).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Removes the content of a hash.

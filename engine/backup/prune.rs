@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::states::{named, prune_states};
 use super::{BackupPlace, Manifest};
 use crate::error::Result;
 
@@ -18,6 +19,9 @@ pub struct Pruned {
     pub backups: Vec<String>,
     /// Backups that are left.
     pub left: u64,
+    /// States of moments before the oldest backup that is left: no restore needs them.
+    #[serde(default)]
+    pub states: u64,
     /// Files that went.
     pub files: u64,
     /// Their bytes.
@@ -42,13 +46,18 @@ pub async fn prune(place: &BackupPlace, before_us: i64, now_us: i64, plan_only: 
         left: kept.len() as u64,
         ..Pruned::default()
     };
+    let oldest_us = kept.first().map_or(i64::MIN, |manifest| manifest.at_us);
+    let (states, marks) = prune_states(place, oldest_us, plan_only).await?;
+    pruned.states = states;
     if plan_only {
         return Ok(pruned);
     }
     for manifest in gone {
         place.remove_manifest(manifest).await?;
     }
-    let named: HashSet<&str> = kept.iter().flat_map(|m| &m.files).map(|file| file.sha256.as_str()).collect();
+    let of_states = named(place, &marks).await?;
+    let mut named: HashSet<&str> = kept.iter().flat_map(|m| &m.files).map(|file| file.sha256.as_str()).collect();
+    named.extend(of_states.iter().map(String::as_str));
     let seen = place.doomed().await?;
     let ripe = |seen_us: i64| seen_us <= now_us.saturating_sub(RIPE_US);
     let is_ripe: HashSet<&str> =

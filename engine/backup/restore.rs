@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::place::private_file;
+use super::states::{StateMark, StateThen, write_state};
 use super::{BackupPlace, DATA, FileEntry, KEYS, Manifest, STATE, Summary, TABLES, UNFINISHED};
 use crate::error::{Error, Kind, Result};
 use crate::owner::OwnerLock;
@@ -43,7 +44,7 @@ pub async fn restore(
     target.place.settle().await?;
     let state = State::open(settings).await?;
     let all = |_: &str| true;
-    let dumps: [Dump<'_>; 1] = [(from, &manifest, &all)];
+    let dumps = [Dump { from, of: DumpOf::Backup(&manifest), wants: &all }];
     let loaded = target.load(&state, &dumps).await;
     state.close().await;
     loaded?;
@@ -51,8 +52,46 @@ pub async fn restore(
     Ok(Restored { backup: manifest.summary(), state: manifest.state })
 }
 
-/// A backup, where it lies, and which tables of its state database are wanted.
-pub(super) type Dump<'a> = (&'a BackupPlace, &'a Manifest, &'a (dyn Fn(&str) -> bool + Sync));
+/// A state database in a place, and which of its tables are wanted.
+pub(super) struct Dump<'a> {
+    pub from: &'a BackupPlace,
+    pub of: DumpOf<'a>,
+    pub wants: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+/// Where the state of a moment lies.
+pub(super) enum DumpOf<'a> {
+    /// In a backup.
+    Backup(&'a Manifest),
+    /// Between two.
+    Mark(&'a StateMark),
+}
+
+/// What was loaded of a dump.
+pub(super) struct Loaded {
+    /// How much it holds, wanted or not.
+    pub held: Dumped,
+    /// Rows of the audit log at its moment, if that is known.
+    pub log_rows: Option<i64>,
+}
+
+impl Dump<'_> {
+    /// Writes its lines to a file.
+    async fn write(&self, to: &Path) -> Result<Loaded> {
+        match self.of {
+            DumpOf::Backup(manifest) => {
+                let dump = manifest.files.iter().find(|file| file.name == STATE);
+                let dump = dump.ok_or_else(|| Error::new(Kind::Corrupt, "the backup holds no state database"))?;
+                write(to, self.from, dump).await?;
+                Ok(Loaded { held: manifest.state, log_rows: manifest.log_rows })
+            }
+            DumpOf::Mark(mark) => {
+                let StateThen { held, log_rows } = write_state(self.from, mark, to).await?;
+                Ok(Loaded { held, log_rows: Some(log_rows) })
+            }
+        }
+    }
+}
 
 /// A new data directory that is being filled. Until [`Target::finish`] it is no store.
 pub(super) struct Target<'a> {
@@ -134,25 +173,22 @@ impl<'a> Target<'a> {
     }
 
     /// Puts what is wanted of these dumps in place of what a new state database holds.
-    pub async fn load(&self, state: &State, dumps: &[Dump<'_>]) -> Result<()> {
+    pub async fn load(&self, state: &State, dumps: &[Dump<'_>]) -> Result<Vec<Loaded>> {
         let failed = |e| Error::unavailable("read the dump of the state database", e);
-        let mut parts = Vec::with_capacity(dumps.len());
-        let mut paths = Vec::with_capacity(dumps.len());
-        for (number, (from, manifest, wants)) in dumps.iter().enumerate() {
-            let dump = manifest.files.iter().find(|file| file.name == STATE);
-            let dump = dump.ok_or_else(|| Error::new(Kind::Corrupt, "the backup holds no state database"))?;
+        let (mut parts, mut paths, mut listed) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, dump) in dumps.iter().enumerate() {
             let path = self.settings.data.join(format!("state-{number}.part"));
-            write(&path, from, dump).await?;
+            listed.push(dump.write(&path).await?);
             let lines = BufReader::new(std::fs::File::open(&path).map_err(failed)?);
-            parts.push(Part { lines: Box::new(lines), wants: *wants });
+            parts.push(Part { lines: Box::new(lines), wants: dump.wants });
             paths.push(path);
         }
         let loaded = state.load_parts(parts).await;
         for path in paths {
             std::fs::remove_file(&path).map_err(failed)?;
         }
-        match loaded?.iter().zip(dumps).all(|(loaded, (_, manifest, _))| *loaded == manifest.state) {
-            true => Ok(()),
+        match loaded?.iter().zip(&listed).all(|(loaded, listed)| *loaded == listed.held) {
+            true => Ok(listed),
             false => Err(Error::new(Kind::Corrupt, "the dump of the state database is not the one of this backup")),
         }
     }

@@ -127,8 +127,8 @@ impl Database {
         })
     }
 
-    /// Begins a transaction that sees the database as it is now, and only reads.
-    pub(super) async fn begin_reading(&self) -> Result<Open> {
+    /// Begins a transaction that sees the database as it is now, and only reads; says how long the audit log is in it.
+    pub(super) async fn begin_reading(&self) -> Result<(Open, i64)> {
         let doing = "begin to read the state database";
         let mut open = match self {
             Database::Sqlite { readers, .. } => {
@@ -140,8 +140,9 @@ impl Database {
             }
         };
         // Neither database takes its snapshot before the first look.
-        open.each("SELECT size FROM audit_head", &[], &mut |_| Ok(())).await?;
-        Ok(open)
+        let mut log_rows = 0;
+        open.each("SELECT size FROM audit_head", &[], &mut |row| Ok(log_rows = row.get("size")?)).await?;
+        Ok((open, log_rows))
     }
 
     /// Waits for running calls and closes every connection; SQLite's log is folded into its file.

@@ -29,6 +29,20 @@ const POSTGRES_BOOLEANS: &str = "SELECT CAST(table_name AS TEXT) AS name, CAST(c
 /// The database at one moment.
 pub struct Snapshot {
     open: Open,
+    log_rows: i64,
+}
+
+/// A line of a dump as it is read.
+pub enum Line<'a> {
+    /// A table begins.
+    Table {
+        /// Its name.
+        name: &'a str,
+        /// Its columns, in the order of the cells.
+        columns: &'a [String],
+    },
+    /// A row of it, as one line of JSON.
+    Row(String),
 }
 
 /// A dump to be loaded, and which of its tables are wanted.
@@ -51,7 +65,8 @@ pub struct Dumped {
 impl State {
     /// The database as it is now; what is written later does not show in it.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        self.database.begin_reading().await.map(|open| Snapshot { open })
+        let (open, log_rows) = self.database.begin_reading().await?;
+        Ok(Snapshot { open, log_rows })
     }
 
     /// The names of all tables, in the order in which they were made.
@@ -180,28 +195,50 @@ async fn insert(
 }
 
 impl Snapshot {
+    /// How many rows the audit log had then.
+    pub fn log_rows(&self) -> i64 {
+        self.log_rows
+    }
+
     /// Writes every table.
-    pub async fn write(mut self, sqlite: bool, sink: &mut (dyn Write + Send)) -> Result<Dumped> {
+    pub async fn write(self, sqlite: bool, sink: &mut (dyn Write + Send)) -> Result<Dumped> {
         let failed = |e| Error::unavailable("write a dump of the state database", e);
+        let take = &mut |line: Line<'_>| match line {
+            Line::Table { name, columns } => {
+                writeln!(sink, "{}", json!({"table": name, "columns": columns})).map_err(failed)
+            }
+            Line::Row(row) => writeln!(sink, "{row}").map_err(failed),
+        };
+        let dumped = self.lines(sqlite, &|_| true, take).await?;
+        writeln!(sink, "{}", json!({"end": dumped.rows})).and_then(|()| sink.flush()).map_err(failed)?;
+        Ok(dumped)
+    }
+
+    /// Hands over the tables that are wanted and hold rows, line by line.
+    pub async fn lines(
+        mut self,
+        sqlite: bool,
+        wants: &(dyn Fn(&str) -> bool + Sync),
+        take: &mut (dyn FnMut(Line<'_>) -> Result<()> + Send),
+    ) -> Result<Dumped> {
         let mut names = Vec::new();
         let list = if sqlite { SQLITE_TABLES } else { POSTGRES_TABLES };
         self.open.each(list, &[], &mut |row| Ok(names.push(row.get::<String>("name")?))).await?;
         let mut dumped = Dumped::default();
-        for table in names.into_iter().filter(|name| name != MIGRATIONS) {
+        for table in names.into_iter().filter(|name| name != MIGRATIONS && wants(name)) {
             let mut headed = false;
-            let mut take = |row: Row| {
+            let mut take_row = |row: Row| {
                 if !headed {
                     headed = true;
                     dumped.tables += 1;
-                    writeln!(sink, "{}", json!({"table": table, "columns": row.columns()})).map_err(failed)?;
+                    take(Line::Table { name: &table, columns: row.columns() })?;
                 }
                 dumped.rows += 1;
                 let cells: Vec<Json> = row.into_cells().into_iter().map(json_of).collect();
-                writeln!(sink, "{}", Json::Array(cells)).map_err(failed)
+                take(Line::Row(Json::Array(cells).to_string()))
             };
-            self.open.each(AssertSqlSafe(format!("SELECT * FROM \"{table}\"")), &[], &mut take).await?;
+            self.open.each(AssertSqlSafe(format!("SELECT * FROM \"{table}\"")), &[], &mut take_row).await?;
         }
-        writeln!(sink, "{}", json!({"end": dumped.rows})).and_then(|()| sink.flush()).map_err(failed)?;
         Ok(dumped)
     }
 }

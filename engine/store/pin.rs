@@ -69,6 +69,14 @@ impl Store {
         Ok(Pinned { seq, at_us, state, keys, tables, still })
     }
 
+    /// The state database alone, as it is at a moment (µs since 1970) between two appends: every row of facts up to then was
+    /// acknowledged, and none of later ones.
+    pub async fn pin_state(&self) -> Result<(Snapshot, i64)> {
+        let _appends = self.appending.write().await;
+        let state = self.state.snapshot().await?;
+        Ok((state, self.ports.clock.now_us()))
+    }
+
     /// Every table at its newest version, which says how far the log was flushed. One table says so in any case, so that no
     /// place in the log is ever given out twice.
     async fn mark_all(&self) -> Result<Vec<(&'static str, Arc<Dataset>)>> {

@@ -17,8 +17,8 @@ use super::stored::segments;
 use crate::directory::Dice;
 use crate::principal::Caller;
 
-/// The log's own tables, in the order in which they were made.
-const TABLES: &[&str] = &["audit_head", "audit", "audit_salt", "audit_commit", "audit_segment", "audit_root"];
+/// The log's own tables, in the order in which they were made: a history, of which a restore needs no copy between backups.
+pub const TABLES: &[&str] = &["audit_head", "audit", "audit_salt", "audit_commit", "audit_segment", "audit_root"];
 /// What changes facts, or nothing: it is restored, or need not be.
 const NOT_OF_STATE: &[&str] = &[
     "commit",
@@ -39,10 +39,11 @@ const NOT_OF_STATE: &[&str] = &[
 ];
 
 const SIZE: &str = "SELECT MAX(seq) AS last FROM audit WHERE at <= $1";
-const CHANGED: &str = "SELECT action, COUNT(*) AS count FROM audit WHERE at > $1 AND at <= $2 AND outcome = 'done'
+const CHANGED: &str = "SELECT action, COUNT(*) AS count FROM audit WHERE seq >= $1 AND seq < $2 AND outcome = 'done'
     GROUP BY action ORDER BY action";
+const FIRST_LATER: &str = "SELECT MIN(seq) AS first FROM audit WHERE at > $1";
 /// Rows of facts that were erased since stay erased, and the log must go on to say so: else it would miss them.
-const ERASED: &str = "SELECT tenant, subject, detail FROM audit WHERE at > $1 AND action = 'erase.rows' ORDER BY seq";
+const ERASED: &str = "SELECT tenant, subject, detail FROM audit WHERE seq >= $1 AND action = 'erase.rows' ORDER BY seq";
 const LEAVES: &str = "SELECT seq, at, leaf_hash FROM audit WHERE seq >= $1 AND seq < $2 ORDER BY seq";
 const ROOT: &str = "SELECT root FROM audit_commit WHERE size = $1";
 const MOVE_HEAD: &str = "UPDATE audit_head SET size = $1, peaks = $2, root = $3, at = $4 WHERE id = 1";
@@ -100,9 +101,9 @@ struct Erased {
     detail: serde_json::Value,
 }
 
-async fn erased_since(state: &State, to_us: i64) -> Result<Vec<Erased>> {
+async fn erased_since(state: &State, from: Option<i64>) -> Result<Vec<Erased>> {
     let mut erased = Vec::new();
-    for row in state.fetch(ERASED, &[Value::Time(to_us)]).await? {
+    for row in state.fetch(ERASED, &[Value::Int(from.unwrap_or(0))]).await? {
         let detail: Option<String> = row.get("detail")?;
         // What is no such row any more was changed, and is found by the tree.
         let Some(detail) = detail.and_then(|detail| serde_json::from_str(&detail).ok()) else { continue };
@@ -118,9 +119,10 @@ impl Journal for Rewind {
     }
 
     async fn cut(&self, state: &State, moment: &Moment) -> Result<Vec<Changes>> {
-        let missing = changed(state, moment).await?;
-        let erased = erased_since(state, moment.to_us).await?;
-        let (frontier, at_us) = as_of(state, moment.to_us).await?;
+        let until = size_then(state, moment).await?;
+        let missing = changed(state, moment, until).await?;
+        let erased = erased_since(state, until).await?;
+        let (frontier, at_us) = as_of(state, until).await?;
         let size = place(frontier.size());
         let mut transaction = state.transaction().await?;
         for sql in LATER {
@@ -136,9 +138,27 @@ impl Journal for Rewind {
     }
 }
 
-async fn changed(state: &State, moment: &Moment) -> Result<Vec<Changes>> {
-    let bounds = [Value::Time(moment.state_us), Value::Time(moment.to_us)];
-    let rows = state.fetch(CHANGED, &bounds).await?;
+/// How many rows the log had then: as many as the state of that moment goes with, else those whose time is no later.
+async fn size_then(state: &State, moment: &Moment) -> Result<Option<i64>> {
+    if let Some(rows) = moment.log_rows.filter(|_| moment.state_us == moment.to_us) {
+        return Ok(Some(rows).filter(|rows| *rows > 0));
+    }
+    let last = state.fetch(SIZE, &[Value::Time(moment.to_us)]).await?.pop();
+    let last: Option<i64> = last.map(|row| row.get("last")).transpose()?.flatten();
+    Ok(last.map(|last| last + 1))
+}
+
+/// What changed between the state that is restored and the moment: what the log says behind the rows that it goes with.
+async fn changed(state: &State, moment: &Moment, until: Option<i64>) -> Result<Vec<Changes>> {
+    let from = match moment.log_rows {
+        Some(rows) => Some(rows),
+        None => {
+            let first = state.fetch(FIRST_LATER, &[Value::Time(moment.state_us)]).await?.pop();
+            first.map(|row| row.get("first")).transpose()?.flatten()
+        }
+    };
+    let Some((from, until)) = from.zip(until) else { return Ok(Vec::new()) };
+    let rows = state.fetch(CHANGED, &[Value::Int(from), Value::Int(until)]).await?;
     let mut missing = Vec::with_capacity(rows.len());
     for row in rows {
         let action: String = row.get("action")?;
@@ -149,12 +169,10 @@ async fn changed(state: &State, moment: &Moment) -> Result<Vec<Changes>> {
     Ok(missing)
 }
 
-/// The tree as it was at a time, held against the root that was kept then, and the time of its last row.
-async fn as_of(state: &State, to_us: i64) -> Result<(Frontier, i64)> {
-    let last = state.fetch(SIZE, &[Value::Time(to_us)]).await?.pop();
-    let last: Option<i64> = last.map(|row| row.get("last")).transpose()?.flatten();
+/// The tree as it was when it had so many rows, held against the root that was kept then, and the time of its last row.
+async fn as_of(state: &State, size: Option<i64>) -> Result<(Frontier, i64)> {
     let sealed = segments(state).await?;
-    let Some(last) = last else {
+    let Some(size) = size else {
         if sealed.iter().any(|segment| segment.retired_to.is_some()) {
             let why = "the audit log of that moment has moved out of the database; restore a backup as it is";
             return Err(Error::new(Kind::Limit, why));
@@ -165,7 +183,7 @@ async fn as_of(state: &State, to_us: i64) -> Result<(Frontier, i64)> {
         let why = format!("the audit log in the backup is damaged: {what}; `stellwerk audit verify` on it says more");
         Error::new(Kind::Corrupt, why)
     };
-    let size = u64::try_from(last).map_err(|_| broken("a row has a negative place"))? + 1;
+    let size = u64::try_from(size).map_err(|_| broken("a row has a negative place"))?;
     let mut frontier = Frontier::default();
     for (number, segment) in (0..size / SEGMENT_LEAVES).zip(&sealed) {
         let root = segment.root.filter(|_| place(number) == Value::Int(segment.number));

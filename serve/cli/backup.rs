@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use engine::arrow::array::{ArrayRef, StringArray};
-use engine::backup::{self, BackupPlace, Checked, Restored, RestoredTo, Summary};
+use engine::backup::{self, BackupPlace, Checked, Restored, RestoredTo, Shipped, Summary, To};
+use engine::clock::rfc3339;
 use engine::{Clock, Error, Result, Settings, WallClock};
 use ledger::audit::Rewind;
 use ledger::directory::OsDice;
@@ -30,13 +31,14 @@ between two backups with --to. It needs no server, and refuses a directory, tabl
 
 --to restores every row that was acknowledged by then and none that came later, as as_of() would show it, out of the first
 backup behind the moment; a load from a file counts from when it began. The audit log is that of the moment, too, and a row of
-it tells of the restore. The rest of the state database (keys, directory, budgets, jobs) is that of the last backup before the
-moment: what changed it in between is not restored, but counted from the audit log and named (exit code 1): a key that was
-revoked in between is good again. Back up as often as that may be far apart (`stellwerk serve --backup-every`). Rows that
-outlived their retention or were erased since stay gone; where rows that newer ones replaced were dropped after the as-of
-horizon, the moment is refused.
+it tells of the restore. The rest of the state database (keys, directory, budgets, jobs) is as it was put aside last before the
+moment, with a backup or alone: `backup state` does that, and so does a server with --backup every minute
+(--backup-state-every). What changed it in between is not restored, but counted from the audit log and named (exit code 1): a
+key that was revoked in between is good again. With --whole the moment is the last one no later than --to of which everything
+is there, facts, audit log and state; `backup list --states` shows these moments. Rows that outlived their retention or were
+erased since stay gone; where rows that newer ones replaced were dropped after the as-of horizon, the moment is refused.
 
-prune removes the lists of old backups at once, and files that no list names once that has been so for a day: a backup that is
+prune removes the lists of old backups and the states before the oldest that is left at once, and files that no list names once that has been so for a day: a backup that is
 being made may need them yet.
 
 Examples:
@@ -46,6 +48,8 @@ Examples:
   stellwerk backup prune /backups/stellwerk --older-than 30d
   stellwerk backup restore /backups/stellwerk --data ./restored --at 2026-11-01T06:00:00Z
   stellwerk backup restore /backups/stellwerk --data ./restored --to 2026-11-01T06:13:27.5Z
+  stellwerk backup restore /backups/stellwerk --data ./restored --to 2026-11-01T06:13:27.5Z --whole
+  stellwerk backup state /backups/stellwerk --data ./data
   stellwerk backup restore s3://bucket/backups --option aws_endpoint=http://127.0.0.1:9000 --data ./restored";
 
 /// Back the store up, check backups, restore one, remove old ones.
@@ -54,8 +58,10 @@ Examples:
 pub enum Backup {
     /// Copy the store as it is at one moment.
     Create(Create),
+    /// Put the state database alone beside the backups: what `restore --to` takes for moments between two.
+    State(Create),
     /// Show the backups of a place.
-    List(At),
+    List(List),
     /// Read every file of a backup and compare it with what was written.
     Verify(Verify),
     /// Make a new data directory of a backup.
@@ -91,7 +97,17 @@ pub struct At {
     format: Format,
 }
 
-/// Copy the store.
+/// Show the backups of a place.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    at: At,
+    /// Show the moments between backups whose state lies there instead.
+    #[arg(long)]
+    states: bool,
+}
+
+/// Copy the store, or its state.
 #[derive(Debug, Args)]
 pub struct Create {
     #[command(flatten)]
@@ -124,6 +140,9 @@ pub struct Restore {
     /// This moment itself, between two backups or at one: 2026-11-01, or RFC 3339.
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with_all = ["id", "at"])]
     to: Option<i64>,
+    /// The last moment no later than --to of which the state is there, too.
+    #[arg(long, requires = "to")]
+    whole: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -165,11 +184,41 @@ impl Backup {
                 reach.close().await?;
                 listed(&[made?], create.at.format)
             }
-            Backup::List(at) => listed(&backup::list(&at.open()?).await?, at.format),
+            Backup::State(state) => state.run_state().await,
+            Backup::List(list) if list.states => list.run_states().await,
+            Backup::List(list) => listed(&backup::list(&list.at.open()?).await?, list.at.format),
             Backup::Verify(verify) => verify.run().await,
             Backup::Restore(restore) => restore.run().await,
             Backup::Prune(prune) => prune.run().await,
         }
+    }
+}
+
+impl Create {
+    async fn run_state(self) -> Result<Exit> {
+        let wish = KeepWish::BackupState { to: self.at.absolute()?, options: self.at.options.clone() };
+        let reach = reach(&self.place.settings(), false).await?;
+        let shipped: Result<Shipped> = reach.keep(wish).await;
+        reach.close().await?;
+        let shipped = shipped?;
+        print::text(&match self.at.format {
+            Format::Json => format!("{:#}\n", serde_json::json!(shipped)),
+            Format::Text => {
+                let Shipped { at, held, new_bytes } = shipped;
+                format!("state of {at}: {} rows of {} tables, {new_bytes} bytes are new\n", held.rows, held.tables)
+            }
+        })
+    }
+}
+
+impl List {
+    async fn run_states(self) -> Result<Exit> {
+        let states = backup::states(&self.at.open()?, 0).await?;
+        let moments: Vec<String> = states.iter().map(|mark| rfc3339(mark.at_us)).collect();
+        print::text(&match self.at.format {
+            Format::Json => format!("{:#}\n", serde_json::json!(moments)),
+            Format::Text => moments.iter().flat_map(|moment| [moment.as_str(), "\n"]).collect(),
+        })
     }
 }
 
@@ -183,9 +232,10 @@ impl Prune {
         print::text(&match self.at.format {
             Format::Json => format!("{:#}\n", serde_json::json!(pruned)),
             Format::Text => format!(
-                "{} backups {word}, {} left; {} files of {} bytes gone, {} wait for a day\n",
+                "{} backups {word}, {} left; {} states {word}; {} files of {} bytes gone, {} wait for a day\n",
                 pruned.backups.len(),
                 pruned.left,
+                pruned.states,
                 pruned.files,
                 pruned.bytes,
                 pruned.waiting_files
@@ -199,8 +249,8 @@ impl Verify {
         let checked: Checked = backup::verify(&self.at.open()?, self.id.as_deref()).await?;
         let mut text: String = checked.findings.iter().flat_map(|finding| [finding.as_str(), "\n"]).collect();
         text.push_str(&format!(
-            "backup {}: {} files of {} bytes are what was written\n",
-            checked.id, checked.files, checked.bytes
+            "backup {}: {} files of {} bytes are what was written; {} states around it were read\n",
+            checked.id, checked.files, checked.bytes, checked.states
         ));
         print::text(&match self.at.format {
             Format::Text => text,
@@ -233,7 +283,8 @@ impl Restore {
     async fn run_to(&self, settings: &Settings, to_us: i64) -> Result<Exit> {
         let journal = Rewind::new(Arc::new(WallClock), Arc::new(OsDice), Caller::operator());
         let tables = crate::wire::catalogue().tables;
-        let restored = backup::restore_to(settings, &self.from.open()?, &tables, to_us, &journal).await?;
+        let to = if self.whole { To::Whole(to_us) } else { To::Exactly(to_us) };
+        let restored = backup::restore_to(settings, &self.from.open()?, &tables, to, &journal).await?;
         print::text(&match self.from.format {
             Format::Json => format!("{:#}\n", serde_json::json!(restored)),
             Format::Text => told(&restored, settings),
@@ -243,20 +294,18 @@ impl Restore {
 }
 
 fn told(restored: &RestoredTo, settings: &Settings) -> String {
-    let RestoredTo { to, facts, later_rows, state, state_held, missing, notes } = restored;
+    let RestoredTo { to, facts, later_rows, state, state_at, state_held, missing, notes } = restored;
     let mut text = format!(
-        "restored {to} into {}: facts of backup {} without the {later_rows} rows that came later, audit log of that moment, {} rows of state of backup {} of {}; `stellwerk audit verify` proves it\n",
+        "restored {to} into {}: facts of backup {} without the {later_rows} rows that came later, audit log of that moment, {} rows of state of {state_at} (behind backup {}); `stellwerk audit verify` proves it\n",
         settings.data.display(),
         facts.id,
         state_held.rows,
-        state.id,
-        state.at
+        state.id
     );
     if !missing.is_empty() {
         let changes: Vec<String> = missing.iter().map(|c| format!("{} {}", c.count, c.action)).collect();
         text.push_str(&format!(
-            "MISSING: what changed the state between {} and {to} is not in it: {}\n",
-            state.at,
+            "MISSING: what changed the state between {state_at} and {to} is not in it: {}; --whole restores {state_at}\n",
             changes.join(", ")
         ));
     }

@@ -42,7 +42,10 @@ fn usage() {
         "erase list --data d",
         "backup create b --data d",
         "backup list s3://b/c --option k=v --format json",
+        "backup list b --states",
+        "backup state b --data d",
         "backup verify b --id x",
+        "backup restore b --to 2026-11-01T06:00:00Z --whole --data d",
         "backup restore b --at 2026-11-01T06:00:00Z --data d --state postgres://u@h/d",
         "completions bash",
         "version",
@@ -71,6 +74,7 @@ fn usage() {
         "erase --subject a --data d",
         "erase approve --data d",
         "backup restore b --at soon --data d",
+        "backup restore b --whole --data d",
         "backup restore b --at 2026-11-01 --id x --data d",
     ] {
         let error = Cli::try_parse_from(["stellwerk"].into_iter().chain(wrong.split(' '))).unwrap_err();

@@ -45,6 +45,10 @@ pub struct Upkeep {
     /// How old the newest backup becomes before the next one is made.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration, env = "STELLWERK_BACKUP_EVERY")]
     backup_every: Duration,
+    /// Put the state database alone beside the backups this often, where it changed: `backup restore --to` takes the last one
+    /// before its moment. Each reads that database once; where that takes long it is done less often, a tenth of the time.
+    #[arg(long, value_name = "TIME|off", default_value = "1m", value_parser = every, env = "STELLWERK_BACKUP_STATE_EVERY")]
+    backup_state_every: Every,
     /// Remove backups of --backup that are older than this, but for the last of them; off keeps them all.
     #[arg(long, value_name = "TIME|off", default_value = "off", value_parser = every, env = "STELLWERK_BACKUP_KEEP")]
     backup_keep: Every,
@@ -114,6 +118,13 @@ impl Upkeep {
                 async move { back_up(&house, to, options, every, keep).await }
             }));
         }
+        if let (Some(to), Every::Time(every)) = (&self.backup, self.backup_state_every) {
+            let (to, options, pace) = (to.clone(), self.backup_option.clone(), Arc::new(Pace::default()));
+            sweeps.push(sweep("backup state", every, house, move |house| {
+                let (to, options, pace) = (to.clone(), options.clone(), Arc::clone(&pace));
+                async move { pace.once(back_up_state(&house, to, options)).await }
+            }));
+        }
         sweeps
     }
 }
@@ -143,6 +154,35 @@ impl Due {
     }
 }
 
+/// Keeps what is done again and again from taking all the time.
+#[derive(Debug, Default)]
+struct Pace(tokio::sync::Mutex<Option<tokio::time::Instant>>);
+
+/// Of the time, it takes one part in so many at most.
+const PACE: u32 = 10;
+
+impl Pace {
+    /// Does it, unless it took so long the last time that it is too early.
+    async fn once(&self, task: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut not_before = self.0.lock().await;
+        let begun = tokio::time::Instant::now();
+        if not_before.is_some_and(|time| begun < time) {
+            return Ok(());
+        }
+        let done = task.await;
+        *not_before = Some(begun + begun.elapsed() * PACE);
+        done
+    }
+}
+
+/// Puts the state beside the backups, once there is one.
+async fn back_up_state(house: &House, to: String, options: Vec<(String, String)>) -> Result<()> {
+    if backup::newest(&BackupPlace::open(&to, &options)?).await?.is_none() {
+        return Ok(());
+    }
+    house.keep(KeepWish::BackupState { to, options }, &Caller::schedule()).await.map(|_| ())
+}
+
 /// Makes a backup where the newest one is too old, whoever made that, and removes those that are older than they need be.
 async fn back_up(
     house: &House,
@@ -162,10 +202,10 @@ async fn back_up(
     house.keep(KeepWish::Backup { to: to.clone(), options }, &caller).await?;
     let Every::Time(keep) = keep else { return Ok(()) };
     let pruned = backup::prune(&place, now_us.saturating_sub(us(keep)), now_us, false).await?;
-    if pruned.backups.is_empty() && pruned.files == 0 {
+    if pruned.backups.is_empty() && pruned.states == 0 && pruned.files == 0 {
         return Ok(());
     }
-    let detail = serde_json::json!({"at": to, "backups": pruned.backups, "files": pruned.files, "bytes": pruned.bytes});
+    let detail = serde_json::json!({"at": to, "backups": pruned.backups, "states": pruned.states, "files": pruned.files, "bytes": pruned.bytes});
     house.audit.record(caller.entry("backup.prune", "backups").of_tenant(None).with(detail)).await.map(|_| ())
 }
 
@@ -197,5 +237,22 @@ mod tests {
         assert_eq!([once(true).await, once(false).await, once(false).await], [1, 2, 2]);
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(once(false).await, 3);
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_done_less_often() {
+        let (pace, done) = (Pace::default(), std::sync::atomic::AtomicUsize::new(0));
+        let once = async || {
+            let task = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                Ok(())
+            };
+            pace.once(task).await.unwrap();
+            done.load(std::sync::atomic::Ordering::SeqCst)
+        };
+        assert_eq!([once().await, once().await], [1, 1]);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(once().await, 2);
     }
 }

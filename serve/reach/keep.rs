@@ -37,6 +37,8 @@ pub enum KeepWish {
     ShowErasure { id: String },
     /// Back the store up; answers an [`engine::backup::Summary`].
     Backup { to: String, options: Vec<(String, String)> },
+    /// Put the state database alone beside the backups; answers an [`engine::backup::Shipped`].
+    BackupState { to: String, options: Vec<(String, String)> },
 }
 
 impl dyn Reach + '_ {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::*;
-use crate::backup::{self, BackupPlace, Changes, Journal, Moment, RestoredTo};
+use crate::backup::{self, BackupPlace, Changes, Journal, Moment, RestoredTo, To};
 use crate::clock::rfc3339;
 
 const TABLES: &[&Table] = &[&EVENT, &THING, &TOLD, &BILL, &crate::reject::REJECT, &QUERY_LOG];
@@ -52,7 +52,7 @@ async fn step(store: &Store, n: i64) {
 }
 
 async fn restored_to(place: &BackupPlace, dir: &Path, to_us: i64) -> Result<RestoredTo> {
-    backup::restore_to(&Settings::new(dir), place, TABLES, to_us, &NoHistory).await
+    backup::restore_to(&Settings::new(dir), place, TABLES, To::Exactly(to_us), &NoHistory).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,4 +191,76 @@ async fn old_backups_go_and_what_others_need_stays() {
     restored_to(&place, &dir.path().join("back"), at(2)).await.unwrap();
     let back = open(&dir.path().join("back")).await;
     assert_eq!(ask(&back, "SELECT count(*) FROM event").await, "2");
+}
+
+/// The files of a place of backups that are called by their content.
+fn objects(folder: &Path) -> std::collections::BTreeSet<std::path::PathBuf> {
+    let folders = std::fs::read_dir(folder.join("objects")).unwrap();
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    files.map(|file| file.unwrap().path()).collect()
+}
+
+async fn tenants(store: &Store) -> Vec<String> {
+    let rows = store.state().fetch("SELECT id FROM tenant WHERE id LIKE 't%' ORDER BY id", &[]).await.unwrap();
+    rows.iter().map(|row| row.get("id").unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn between_two_backups_the_state_is_the_one_that_was_put_aside_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("data")).await;
+    let folder = dir.path().join("backups");
+    let place = BackupPlace::open(folder.to_str().unwrap(), &[]).unwrap();
+    let none = backup::ship_state(&store, &place, &["audit"]).await.unwrap_err();
+    assert!(none.kind() == Kind::NotFound && none.to_string().contains("holds no backup"), "{none}");
+    backup::create(&store, &place, &[]).await.unwrap();
+    let (mut times, mut shipped_files) = (Vec::new(), Vec::new());
+    for n in 1..=6_i64 {
+        store.append(events("a", &[n])).await.unwrap();
+        let sql = "INSERT INTO tenant (id, name, created_at) VALUES ($1, 'T', 1)";
+        store.state().execute(sql, &[format!("t{n}").into()]).await.unwrap();
+        if n % 2 == 0 {
+            let before = objects(&folder);
+            let shipped = backup::ship_state(&store, &place, &["audit"]).await.unwrap();
+            shipped_files.extend(objects(&folder).difference(&before).cloned());
+            assert!(shipped.new_bytes > 0, "{shipped:?}");
+            let again = backup::ship_state(&store, &place, &["audit"]).await.unwrap();
+            assert_eq!((again.new_bytes, again.held), (0, shipped.held), "nothing has changed");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        times.push(WallClock.now_us());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    backup::create(&store, &place, &[]).await.unwrap();
+    assert_eq!(backup::states(&place, 0).await.unwrap().len(), 6);
+    let restored = async |name: String, to: To| {
+        let target = dir.path().join(name);
+        let restored = backup::restore_to(&Settings::new(&target), &place, TABLES, to, &NoHistory).await.unwrap();
+        let back = open(&target).await;
+        let events = ask(&back, "SELECT count(*) FROM event").await;
+        (restored, events.parse::<usize>().unwrap(), tenants(&back).await.len())
+    };
+    for n in 1..=6 {
+        let state = n / 2 * 2;
+        let (exact, events, tenants) = restored(format!("exact{n}"), To::Exactly(times[n - 1])).await;
+        assert_eq!((events, tenants, exact.to), (n, state, rfc3339(times[n - 1])), "moment {n}");
+        // Facts and state of one moment: that of the state.
+        let (whole, events, tenants) = restored(format!("whole{n}"), To::Whole(times[n - 1])).await;
+        assert_eq!((events, tenants, &whole.to), (state, state, &whole.state_at), "moment {n}");
+    }
+    let checked = backup::verify(&place, None).await.unwrap();
+    assert_eq!((checked.states, &checked.findings[..]), (6, &[][..]), "{checked:?}");
+
+    // A piece that only states have is changed.
+    let path = &shipped_files[0];
+    let content = std::fs::read(path).unwrap();
+    std::fs::write(path, [&content[..], b" "].concat()).unwrap();
+    assert!(backup::verify(&place, None).await.unwrap().findings[0].contains("not what was written"));
+    std::fs::write(path, content).unwrap();
+
+    // With the first backup go the states behind it that no moment needs any more.
+    let last = backup::newest(&place).await.unwrap().unwrap();
+    let pruned = backup::prune(&place, last + 1, last, false).await.unwrap();
+    assert_eq!((pruned.backups.len(), pruned.states), (1, 6), "{pruned:?}");
+    assert!(backup::states(&place, 0).await.unwrap().is_empty() && pruned.waiting_files > 0, "{pruned:?}");
 }

@@ -30,7 +30,7 @@ fn summary(id: &str) -> Summary {
 }
 
 fn moment(state_us: i64, to_us: i64) -> Moment {
-    Moment { to_us, facts: summary("later"), state: summary("earlier"), state_us }
+    Moment { to_us, facts: summary("later"), state: summary("earlier"), state_us, log_rows: None }
 }
 
 /// Groups of rows that cross two segments, and the head behind each.
@@ -92,6 +92,26 @@ async fn postgres() {
     let Some(server) = Postgres::start() else { return };
     let data = tempfile::tempdir().unwrap();
     suite(server.settings(data.path(), "rewind").await).await;
+}
+
+/// A row whose time is no later than the moment, but which the state of that moment does not have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moment_of_the_state_ends_with_the_rows_that_it_goes_with() {
+    let data = tempfile::tempdir().unwrap();
+    let state = Arc::new(State::open(&Settings::new(data.path())).await.unwrap());
+    let hand = Arc::new(Hand::default());
+    let marks = fill(&state, &hand).await;
+    let rewind = Rewind::new(hand.clone(), Arc::new(OsDice), Caller::operator());
+    let rows = |at: usize| Some(i64::try_from(marks[at].1.size).unwrap());
+    let of = |state_us, to_us, log_rows| Moment { log_rows, ..moment(state_us, to_us) };
+    // Behind the state: what the log says since is missing, by places, not by times.
+    let told = rewind.cut(&state, &of(marks[7].0, marks[7].0 + 1, rows(6))).await.unwrap();
+    assert_eq!(told, [Changes { action: "key.create".to_owned(), count: 1 }]);
+    assert_eq!(head(&state).await.unwrap().size, marks[7].1.size + 1);
+    // At it.
+    let told = rewind.cut(&state, &of(marks[7].0, marks[7].0, rows(6))).await.unwrap();
+    assert_eq!((told, head(&state).await.unwrap().size), (Vec::new(), marks[6].1.size + 1));
+    assert!(verify(&state, Vec::new(), &[]).await.unwrap().is_good());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
