@@ -13,7 +13,7 @@ use std::path::Path;
 use engine::{Error, Result};
 use ledger::allocate::{Costs, Idle, Input, Rates, Row, Tenancy};
 
-use sheet::{Line, Sheet};
+use sheet::{Line, Prefixed, Sheet};
 
 /// Reads a folder. `by_node` chooses where idle is known by both; `defaults` are the prices of nodes that have none, and
 /// of storage by the GiB-hour.
@@ -63,8 +63,8 @@ pub struct Defaults {
 /// Costs as they stand.
 fn costs(folder: &Path, by_node: bool) -> Result<Input> {
     let mut loaded = Input::default();
-    let Some(sheet) = Sheet::open(folder, "allocations.csv")? else { return Ok(loaded) };
-    for line in sheet.lines() {
+    let mut names = Names::default();
+    Sheet::each(folder, "allocations.csv", &mut |line| {
         let costs = Costs {
             cpu: line.amount("cpu_cost")?,
             ram: line.amount("ram_cost")?,
@@ -74,8 +74,9 @@ fn costs(folder: &Path, by_node: bool) -> Result<Input> {
             load_balancer: line.amount("lb_cost")?,
             external: line.amount("external_cost")?,
         };
-        loaded.rows.push(Row { costs, ..names(&line)? });
-    }
+        loaded.rows.push(Row { costs, ..names.of(line)? });
+        Ok(())
+    })?;
     let named = if by_node { "idle_node.csv" } else { "idle_cluster.csv" };
     let other = if by_node { "idle_cluster.csv" } else { "idle_node.csv" };
     let idle = match Sheet::open(folder, named)? {
@@ -92,22 +93,35 @@ fn costs(folder: &Path, by_node: bool) -> Result<Input> {
     Ok(loaded)
 }
 
-/// The names of a row.
-fn names(line: &Line<'_>) -> Result<Row> {
-    Ok(Row {
-        tenant: line.text("tenant"),
-        cluster: line.needed("cluster")?,
-        node: line.text("node"),
-        namespace: line.text("namespace"),
-        pod: line.text("pod"),
-        container: line.text("container"),
-        controller_kind: line.text("controller_kind"),
-        controller: line.text("controller"),
-        service: line.text("service"),
-        labels: line.prefixed("label_"),
-        annotations: line.prefixed("annotation_"),
-        costs: Costs::default(),
-    })
+/// The names of rows.
+struct Names {
+    labels: Prefixed,
+    annotations: Prefixed,
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names { labels: Prefixed::new("label_"), annotations: Prefixed::new("annotation_") }
+    }
+}
+
+impl Names {
+    fn of(&mut self, line: &Line<'_>) -> Result<Row> {
+        Ok(Row {
+            tenant: line.text("tenant"),
+            cluster: line.needed("cluster")?,
+            node: line.text("node"),
+            namespace: line.text("namespace"),
+            pod: line.text("pod"),
+            container: line.text("container"),
+            controller_kind: line.text("controller_kind"),
+            controller: line.text("controller"),
+            service: line.text("service"),
+            labels: self.labels.of(line),
+            annotations: self.annotations.of(line),
+            costs: Costs::default(),
+        })
+    }
 }
 
 /// Idle of all nodes of each cluster together.

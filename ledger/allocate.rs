@@ -15,7 +15,7 @@ mod volume;
 pub use condition::Condition;
 pub use focus::{METHOD, Period, split_rows};
 pub use property::{Property, Selector, key};
-pub use row::{Costs, Idle, Input, Row, Tenancy};
+pub use row::{Costs, Idle, Input, Labels, Row, Tenancy};
 pub use spread::{Entry, Options, Outcome, Share, Split, allocate};
 pub use usage::{Asset, NodePrice, Rates, Use, adjustment, hours_used, idle_of, node_rates, priced, total_efficiency};
 pub use volume::{Mount, by_overlap, volume_shares};

@@ -12,7 +12,7 @@ use ledger::allocate::{
 use ledger::decimal::product;
 
 use super::sheet::{Line, Sheet};
-use super::{Defaults, names};
+use super::{Defaults, Names};
 
 /// Classes of traffic, in the order of [`Defaults::network`].
 const TRAFFIC: [&str; 3] = ["network_zone_gib", "network_region_gib", "network_internet_gib"];
@@ -29,16 +29,39 @@ fn needed_sheet(folder: &Path, name: &str) -> Result<Sheet> {
 pub fn read(folder: &Path, defaults: &Defaults) -> Result<Input> {
     let mut input = Input::default();
     let nodes = nodes(folder, defaults)?;
-    let mut used: HashMap<(String, String), [i128; 3]> = HashMap::new();
-    for line in needed_sheet(folder, "containers.csv")?.lines() {
-        let row = names(&line)?;
-        let place = (row.cluster.clone(), row.node.clone());
-        let (_, rates) = nodes.get(&place).ok_or_else(|| {
-            Error::invalid(format!("{} ran on {} of {}, which nodes.csv does not have", row.pod, place.1, place.0))
-        })?;
-        let [cpu, ram, gpu] = priced(hours(&line)?, rates)?;
-        let sum = used.entry(place).or_default();
-        for (sum, cost) in sum.iter_mut().zip([cpu, ram, gpu]) {
+    let mut used = containers(folder, defaults, &nodes, &mut input.rows)?.into_iter();
+    for (asset, rates) in nodes.values() {
+        input.idle.push(idle_of(asset, rates, used.next().unwrap_or_default())?);
+    }
+    let (volumes, balancers) = (Sheet::open(folder, "volumes.csv")?, Sheet::open(folder, "load_balancers.csv")?);
+    if volumes.is_none() && balancers.is_none() {
+        return Ok(input);
+    }
+    let mut pods = Pods::new(&mut input.rows);
+    if let Some(sheet) = volumes {
+        by_volume(&sheet, folder, defaults, &mut pods)?;
+    }
+    if let Some(sheet) = balancers {
+        by_balancer(&sheet, &mut pods)?;
+    }
+    Ok(input)
+}
+
+/// Containers with their costs; answers what of each node they used, in the order of the nodes.
+fn containers(folder: &Path, defaults: &Defaults, nodes: &Nodes, rows: &mut Vec<Row>) -> Result<Vec<[i128; 3]>> {
+    let keys = nodes.keys().map(|(cluster, node)| (cluster.as_str(), node.as_str()));
+    let places: HashMap<(&str, &str), usize> = keys.zip(0..).collect();
+    let rates: Vec<&Rates> = nodes.values().map(|(_, rates)| rates).collect();
+    let mut used = vec![[0i128; 3]; nodes.len()];
+    let mut names = Names::default();
+    let is_there = Sheet::each(folder, "containers.csv", &mut |line| {
+        let row = names.of(line)?;
+        let Some(at) = places.get(&(row.cluster.as_str(), row.node.as_str())).copied() else {
+            let why = format!("{} ran on {} of {}, which nodes.csv does not have", row.pod, row.node, row.cluster);
+            return Err(Error::invalid(why));
+        };
+        let [cpu, ram, gpu] = priced(hours(line)?, rates[at])?;
+        for (sum, cost) in used[at].iter_mut().zip([cpu, ram, gpu]) {
             *sum = sum.checked_add(cost).ok_or_else(overflow)?;
         }
         let mut network = 0i128;
@@ -46,16 +69,13 @@ pub fn read(folder: &Path, defaults: &Defaults) -> Result<Input> {
             let cost = product(line.quantity(column)?, price).ok_or_else(overflow)?;
             network = network.checked_add(cost).ok_or_else(overflow)?;
         }
-        input.rows.push(Row { costs: Costs { cpu, ram, gpu, network, ..Costs::default() }, ..row });
+        rows.push(Row { costs: Costs { cpu, ram, gpu, network, ..Costs::default() }, ..row });
+        Ok(())
+    })?;
+    match is_there {
+        true => Ok(used),
+        false => Err(Error::invalid(format!("{} has no containers.csv", folder.display()))),
     }
-    for (place, (asset, rates)) in &nodes {
-        let allocated = used.get(place).copied().unwrap_or_default();
-        input.idle.push(idle_of(asset, rates, allocated)?);
-    }
-    let mut pods = Pods::new(&mut input.rows);
-    volumes(folder, defaults, &mut pods)?;
-    balancers(folder, &mut pods)?;
-    Ok(input)
 }
 
 type Nodes = BTreeMap<(String, String), (Asset, Rates)>;
@@ -111,8 +131,7 @@ fn hours(line: &Line<'_>) -> Result<[i128; 3]> {
 }
 
 /// Volumes by who mounted them; a pod's part is its containers' in equal parts.
-fn volumes(folder: &Path, defaults: &Defaults, pods: &mut Pods<'_>) -> Result<()> {
-    let Some(volumes) = Sheet::open(folder, "volumes.csv")? else { return Ok(()) };
+fn by_volume(volumes: &Sheet, folder: &Path, defaults: &Defaults, pods: &mut Pods<'_>) -> Result<()> {
     let mut mounts: HashMap<(String, String), Vec<Mount>> = HashMap::new();
     for line in Sheet::open(folder, "mounts.csv")?.iter().flat_map(Sheet::lines) {
         let mount = Mount { pod: pod_key(&line)?, start: line.instant("start")?, end: line.instant("end")? };
@@ -140,8 +159,7 @@ fn pod_key(line: &Line<'_>) -> Result<String> {
 }
 
 /// Load balancers by how long each container stood behind them.
-fn balancers(folder: &Path, pods: &mut Pods<'_>) -> Result<()> {
-    let Some(sheet) = Sheet::open(folder, "load_balancers.csv")? else { return Ok(()) };
+fn by_balancer(sheet: &Sheet, pods: &mut Pods<'_>) -> Result<()> {
     let mut balancers: BTreeMap<(String, String), (i128, Vec<(String, i128)>)> = BTreeMap::new();
     for line in sheet.lines() {
         let entry = balancers.entry((line.needed("cluster")?, line.needed("load_balancer")?)).or_default();

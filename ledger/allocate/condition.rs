@@ -216,7 +216,10 @@ mod tests {
     use super::*;
 
     fn row(namespace: &str, app: &str) -> Row {
-        let labels = if app.is_empty() { Default::default() } else { [("app".to_owned(), app.to_owned())].into() };
+        let labels = match app {
+            "" => Default::default(),
+            app => std::sync::Arc::new([("app".to_owned(), app.to_owned())].into()),
+        };
         Row { cluster: "c".to_owned(), namespace: namespace.to_owned(), labels, ..Row::default() }
     }
 

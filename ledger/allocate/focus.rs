@@ -88,7 +88,7 @@ pub fn split_rows(
         shown.insert("ChargeDescription", format!("{id} on {place}"));
         shown.insert("AllocatedResourceId", id);
         shown.insert("AllocatedResourceName", row.container.clone());
-        shown.insert("AllocatedTags", serde_json::json!(row.labels).to_string());
+        shown.insert("AllocatedTags", serde_json::json!(*row.labels).to_string());
         shown.insert("x_cluster", row.cluster.clone());
         shown.insert("x_namespace", row.namespace.clone());
         shown.insert("x_pod", row.pod.clone());

@@ -1,6 +1,7 @@
 //! What is spread: containers with their costs, what their nodes left idle, and what the cluster costs beside its nodes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::UNMOUNTED;
 
@@ -36,6 +37,9 @@ impl Costs {
     }
 }
 
+/// Labels by name. Rows of one workload have the same ones, and share them.
+pub type Labels = Arc<BTreeMap<String, String>>;
+
 /// One container in one window, or a cost with fewer names: a volume that nobody mounts, a bill from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
@@ -58,9 +62,9 @@ pub struct Row {
     /// Service in front of it.
     pub service: String,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Labels,
     /// What it costs before anything is shared.
     pub costs: Costs,
 }

@@ -273,8 +273,11 @@ type Left = Vec<(String, String, i128)>;
 
 /// Each row's part of what its cluster or node costs beside, by its own cost.
 fn tenancy_parts(input: &Input, own: &[i128]) -> Result<(Vec<i128>, Left)> {
-    let places = by_place(&input.rows);
     let (mut parts, mut left) = (vec![0i128; own.len()], Vec::new());
+    if input.tenancy.is_empty() {
+        return Ok((parts, left));
+    }
+    let places = by_place(&input.rows);
     for tenancy in &input.tenancy {
         let members =
             places.get(&(tenancy.cluster.as_str(), tenancy.node.as_str())).map(Vec::as_slice).unwrap_or_default();

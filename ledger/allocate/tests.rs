@@ -140,7 +140,7 @@ fn some_row() -> impl Strategy<Value = Row> {
     )
         .prop_map(|(cluster, node, namespace, app, cpu, ram, pv)| {
             let mut row = row(&format!("{cluster}/{node}/{namespace}/pod"), 0, 0);
-            row.labels.insert("app".to_owned(), app.to_owned());
+            std::sync::Arc::make_mut(&mut row.labels).insert("app".to_owned(), app.to_owned());
             row.costs = Costs { cpu, ram, pv, ..Costs::default() };
             row
         })

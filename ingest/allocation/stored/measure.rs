@@ -2,6 +2,7 @@
 //! prices change is priced piece by piece.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use engine::{Error, Result};
 use ledger::allocate::{
@@ -470,8 +471,8 @@ fn row(container: Container, costs: Costs) -> Row {
         controller_kind: container.controller_kind,
         controller: container.controller,
         service: String::new(),
-        labels: container.labels,
-        annotations: container.annotations,
+        labels: Arc::new(container.labels),
+        annotations: Arc::new(container.annotations),
         costs,
     }
 }

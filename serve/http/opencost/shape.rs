@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use engine::{Error, Kind, Result};
 use ingest::allocation::stored::{Measure, Measured, Priced, Stored};
-use ledger::allocate::{Entry, IDLE, Options, Outcome, Row, UNMOUNTED, Use, key};
+use ledger::allocate::{Entry, IDLE, Labels, Options, Outcome, Row, UNMOUNTED, Use, key};
 use ledger::decimal::{self, ONE, product, scaled};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -180,12 +180,12 @@ impl Group<'_> {
         if !services.is_empty() {
             properties.insert("services".to_owned(), serde_json::json!(services));
         }
-        let labels = |row: &Row| row.labels.clone();
-        let annotations = |row: &Row| row.annotations.clone();
-        let kinds: [(&str, &dyn Fn(&Row) -> BTreeMap<String, String>); 2] =
-            [("labels", &labels), ("annotations", &annotations)];
+        let labels = |row: &Row| Labels::clone(&row.labels);
+        let annotations = |row: &Row| Labels::clone(&row.annotations);
+        let kinds: [(&str, &dyn Fn(&Row) -> Labels); 2] = [("labels", &labels), ("annotations", &annotations)];
         for (member, of) in kinds {
-            let mut shared: BTreeMap<String, String> = self.rows.first().map(|row| of(row)).unwrap_or_default();
+            let mut shared: BTreeMap<String, String> =
+                self.rows.first().map(|row| of(row).as_ref().clone()).unwrap_or_default();
             self.rows.iter().for_each(|row| shared.retain(|name, value| of(row).get(name) == Some(value)));
             if !shared.is_empty() {
                 let plain = |name: &str| {
