@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use arrow::array::{BooleanArray, RecordBatch};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::facts::expire::equals;
 use crate::needles::Needles;
 use crate::table::Table;
 
@@ -40,6 +42,21 @@ pub struct Hold {
     pub tenant: Option<String>,
     /// Only rows that name this subject.
     pub subject: Option<Needles>,
+}
+
+impl Hold {
+    /// Which rows of a batch with all columns of a table it keeps.
+    pub fn keeps(&self, table: &Table, batch: &RecordBatch) -> BooleanArray {
+        let own = self.tenant.as_deref().map(|tenant| equals(batch.column_by_name(table.tenant), tenant));
+        let mut kept = vec![self.subject.is_none(); batch.num_rows()];
+        if let Some(subject) = &self.subject {
+            for hits in batch.columns().iter().filter_map(|column| subject.rows_of(column.as_ref())) {
+                kept.iter_mut().zip(hits).for_each(|(kept, hit)| *kept |= hit);
+            }
+        }
+        let is_own = |row: usize| own.as_ref().is_none_or(|own| own.value(row));
+        kept.iter().enumerate().map(|(row, kept)| Some(*kept && is_own(row))).collect()
+    }
 }
 
 /// Rows of a table that maintenance deleted for their age.

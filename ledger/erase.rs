@@ -223,7 +223,13 @@ impl Erasures {
             held,
             notes: Vec::new(),
         };
+        let copies = self.retention.holds().copies().await?.len();
         plan.notes = notes(&plan, self.store.settings().store.as_deref(), self.store.state().is_sqlite());
+        if copies > 0 {
+            plan.notes.push(format!(
+                "{copies} copies of held rows lie outside this store and keep them, locked ones until their time: `stellwerk hold copies`"
+            ));
+        }
         if order.tenant.is_some() {
             let whole =
                 "the state database and the audit log are not divided by tenant here: the values go from all of both";

@@ -1,6 +1,7 @@
 //! How long rows are kept: a file of rules by table, signal and tenant, legal holds that win over every rule, and what came
 //! of them. Maintenance asks here before it deletes anything.
 
+mod copy;
 mod hold;
 mod policy;
 
@@ -15,6 +16,7 @@ use serde_json::json;
 use crate::audit::{Audit, Entry};
 use crate::principal::Caller;
 
+pub use copy::{CheckedCopy, HoldCopy};
 pub(crate) use hold::fresh_id;
 pub use hold::{HoldEntry, HoldOrder, Holds};
 pub use policy::{Policy, SIGNALS};
@@ -47,7 +49,7 @@ pub static RETENTION_STATUS: StateTable = StateTable {
 };
 
 /// The state tables of this room.
-pub const STATE_TABLES: &[&StateTable] = &[&RETENTION_STATUS, &hold::LEGAL_HOLD];
+pub const STATE_TABLES: &[&StateTable] = &[&RETENTION_STATUS, &hold::LEGAL_HOLD, &copy::HOLD_COPY];
 
 const PUT_STATUS: &str = "INSERT INTO retention_status
     (table_name, keep, origin, stored_rows, size_bytes, due_rows, due_bytes, held_rows, holds, deleted_rows, checked_at)

@@ -77,6 +77,60 @@ fn rows_past_their_time_go_and_held_rows_stay() {
     assert!(verified.contains("nothing was changed"), "{verified}");
 }
 
+#[test]
+fn held_rows_are_copied_out_and_read_back() {
+    let ground = Ground::new();
+    let server = Server::start(&ground, &[]);
+    send(&server, now_ns(), "shop", &["order of Ana Meier", "another order"]);
+    send(&server, now_ns(), "shop", &["ANA MEIER paid"]);
+    let json = |args: &[&str]| parsed(&ground.run(&[args, &["--format", "json"]].concat()).ok().stdout);
+    let hold = json(&["hold", "add", "--subject", "Ana Meier", "--reason", "matter 9"])[0].clone();
+    let id = hold["id"].as_str().expect("an id");
+    let dest = ground.beside("evidence").display().to_string();
+    let copy = json(&["hold", "copy", id, &dest])[0].clone();
+    assert_eq!((&copy["rows"], &copy["files"], &copy["lock_mode"]), (&json!(2), &json!(1), &json!(null)), "{copy:#}");
+    let copy_id = copy["id"].as_str().expect("an id");
+    assert_eq!(json(&["hold", "copies"])[0]["id"], copy["id"]);
+    let checked = json(&["hold", "check", copy_id]);
+    assert_eq!((&checked["files"], &checked["findings"]), (&json!(1), &json!([])), "{checked}");
+    // Its hash stands in the audit log, and nothing of the subject does.
+    let detail = server.cell("SELECT detail FROM audit WHERE action = 'hold.copy'");
+    assert!(detail.contains(copy["sha256"].as_str().expect("a hash")) && !detail.contains("Ana"), "{detail}");
+    let note = json(&["erase", "--subject", "Ana Meier", "--reason", "request 1"]);
+    assert!(note["plan"]["notes"].to_string().contains("1 copies of held rows"), "{note:#}");
+
+    let list = std::path::Path::new(&dest).join(copy["path"].as_str().expect("a path"));
+    let rows = parsed(&std::fs::read_to_string(&list).expect("the list"))["files"][0].clone();
+    assert_eq!((&rows["table"], &rows["rows"]), (&json!("otel_log"), &json!(2)));
+    let file = std::path::Path::new(&dest).join(rows["name"].as_str().expect("a name"));
+    let content = std::fs::read(&file).expect("the rows");
+    assert!(content.starts_with(b"PAR1"), "a Parquet file");
+    let mut changed = content.clone();
+    changed[content.len() / 2] ^= 1;
+    std::fs::write(&file, changed).expect("written");
+    let wrong = ground.run(&["hold", "check", copy_id]);
+    assert!(wrong.code == Some(1) && wrong.stdout.contains("not what was written"), "{}", wrong.stdout);
+    std::fs::write(&file, content).expect("written");
+    std::fs::write(&list, "{}").expect("written");
+    assert_eq!(ground.run(&["hold", "check", copy_id]).code, Some(1));
+
+    ground.run(&["hold", "release", id, "--reason", "closed"]).ok();
+    for (args, why) in [
+        (["hold", "copy", id, dest.as_str()].as_slice(), "no hold"),
+        (&["hold", "check", "nothing"], "there is no copy"),
+    ] {
+        let refused = ground.run(args);
+        assert!(refused.code == Some(2) && refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert!(
+        std::fs::read_dir(ground.data()).expect("a folder").all(|f| !f
+            .expect("a file")
+            .file_name()
+            .to_string_lossy()
+            .starts_with("hold-"))
+    );
+}
+
 /// Files below a folder that hold some bytes.
 fn holding(folder: &Path, bytes: &str, found: &mut Vec<PathBuf>) {
     for path in std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {

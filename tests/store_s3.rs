@@ -193,6 +193,66 @@ fn an_exported_root_is_locked() {
     }
 }
 
+/// The rows of a hold in a bucket with locks: they outlast the hold, the rows themselves and who would delete them there.
+#[test]
+fn a_copy_of_held_rows_is_locked() {
+    let Some(bucket) = bucket() else { return };
+    let (status, said) = bucket.ask("PUT", "/evidence", &[("x-amz-bucket-object-lock-enabled", "true")]);
+    assert_eq!(status, 200, "{said}");
+    let options = bucket.options();
+    let given: Vec<&str> = options.iter().flat_map(|option| ["--option", option.as_str()]).collect();
+    let ground = Ground::new();
+    let store = bucket.args(&options, "s3://tests/held");
+    let server = Server::start(&ground, &store);
+    let body = logs("shop", &["held one".to_owned(), "held two".to_owned()]);
+    assert_eq!(server.connect().post("/v1/logs", "application/x-protobuf", body).status, 200);
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&ground.run(&[args, &["--format", "json"]].concat()).ok().stdout).expect("JSON")
+    };
+    let hold = json(&["hold", "add", "--table", "otel_log", "--reason", "matter 7"])[0].clone();
+    let id = hold["id"].as_str().expect("an id");
+    let lock = ["--lock", "2d", "--lock-mode", "compliance"];
+    let copy = json(&[&["hold", "copy", id, "s3://evidence/m7"][..], &given, &lock].concat())[0].clone();
+    assert_eq!((&copy["rows"], &copy["files"], &copy["lock_mode"]), (&2.into(), &1.into(), &"compliance".into()));
+    ground.run(&["hold", "release", id, "--reason", "closed"]).ok();
+
+    let (_, listed) = bucket.ask("GET", "/evidence?versions=", &[]);
+    let found: Vec<(&str, &str)> = listed
+        .split("<Version>")
+        .skip(1)
+        .map(|entry| {
+            let between =
+                |begin: &str, end: &str| entry.split_once(begin).expect("a tag").1.split_once(end).expect("an end").0;
+            (between("<Key>", "</Key>"), between("<VersionId>", "</VersionId>"))
+        })
+        .collect();
+    assert_eq!(found.len(), 2, "rows and their list: {listed}");
+    for (key, version) in found {
+        assert!(key.starts_with("m7/holds/"), "{key}");
+        let (status, held) = bucket.ask("GET", &format!("/evidence/{key}?retention="), &[]);
+        assert!(status == 200 && held.contains("COMPLIANCE"), "{status} {held}");
+        let bypass = [("x-amz-bypass-governance-retention", "true")];
+        let (status, said) = bucket.ask("DELETE", &format!("/evidence/{key}?versionId={version}"), &bypass);
+        assert!([400, 403].contains(&status) && said.contains("<Error>"), "{status} {said}");
+    }
+    let check = [&["hold", "check", copy["id"].as_str().expect("an id")][..], &given].concat();
+    assert!(ground.run(&check).ok().stdout.contains("1 files of"));
+    // Deleted without its version, an object only seems to be gone: a check tells, and the locked version is still there.
+    let path = copy["path"].as_str().expect("a path");
+    assert_eq!(bucket.ask("DELETE", &format!("/evidence/m7/{path}"), &[]).0, 204);
+    let missing = ground.run(&check);
+    assert!(missing.code == Some(1) && missing.stdout.contains("it is missing"), "{}", missing.stdout);
+    // Where there are no locks, nothing is copied that only seems to be locked, and nothing is noted.
+    let again = json(&["hold", "add", "--table", "otel_log", "--reason", "matter 8"])[0].clone();
+    let id = again["id"].as_str().expect("an id");
+    for to in ["s3://tests/evidence", ground.beside("folder").to_str().expect("UTF-8")] {
+        let refused = ground.run(&[&["hold", "copy", id, to][..], &given, &lock].concat());
+        assert!(refused.code != Some(0), "{to}: {}", refused.stdout);
+    }
+    assert_eq!(server.cell("SELECT count(*) FROM hold_copy"), "1");
+    assert_eq!(server.cell("SELECT count(*) FROM audit WHERE action = 'hold.copy'"), "1");
+}
+
 #[test]
 fn without_a_local_disk_an_ack_is_still_durable() {
     let Some(bucket) = bucket() else { return };

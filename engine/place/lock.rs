@@ -26,6 +26,14 @@ pub enum LockMode {
 }
 
 impl LockMode {
+    /// As people and tables spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            LockMode::Governance => "governance",
+            LockMode::Compliance => "compliance",
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             LockMode::Governance => "GOVERNANCE",

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::filter_record_batch;
+
 use super::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::floor::Floor;
-use crate::keep::{AsDeclared, Due, Keeper, Kept};
+use crate::keep::{AsDeclared, Due, Hold, Keeper, Kept};
 use crate::table::Table;
 
 impl Store {
@@ -25,6 +28,23 @@ impl Store {
         self.own_maintenance().await?;
         self.tables.values().for_each(|facts| facts.sweep_soon());
         self.round(self.ports.clock.now_us()).await
+    }
+
+    /// Hands over the stored rows of a table that a hold keeps, superseded ones among them, with all their columns.
+    pub async fn each_held(
+        &self,
+        table: &Table,
+        hold: &Hold,
+        each: &mut (dyn FnMut(RecordBatch) -> Result<()> + Send),
+    ) -> Result<()> {
+        self.flush().await?;
+        let schema = table.stored_schema();
+        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut held = |batch: &RecordBatch| {
+            let kept = filter_record_batch(batch, &hold.keeps(table, batch));
+            each(kept.map_err(|e| Error::unavailable("read held rows", e))?)
+        };
+        self.each_stored(table, &columns, &mut held).await
     }
 
     /// How much of a table is past its time by these rules, of what is flushed.

@@ -57,22 +57,22 @@ impl Destination {
 
     /// Puts an object that is not there yet, locked where that is wanted. The same content again changes nothing, other
     /// content is refused.
-    pub async fn put_new(&self, name: &str, content: String) -> Result<()> {
-        self.put_into(self.locked.as_ref().unwrap_or(&self.objects), name, content).await
+    pub async fn put_new(&self, name: &str, content: impl Into<Vec<u8>>) -> Result<()> {
+        self.put_into(self.locked.as_ref().unwrap_or(&self.objects), name, content.into()).await
     }
 
     /// The same, and never locked.
     pub(super) async fn put_new_free(&self, name: &str, content: String) -> Result<()> {
-        self.put_into(&self.objects, name, content).await
+        self.put_into(&self.objects, name, content.into_bytes()).await
     }
 
-    async fn put_into(&self, objects: &Arc<dyn ObjectStore>, name: &str, content: String) -> Result<()> {
+    async fn put_into(&self, objects: &Arc<dyn ObjectStore>, name: &str, content: Vec<u8>) -> Result<()> {
         let (path, doing) = (self.path(name), format!("write {name} to {}", self.name));
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match objects.put_opts(&path, PutPayload::from(content.clone().into_bytes()), options).await {
+        match objects.put_opts(&path, PutPayload::from(content.clone()), options).await {
             Ok(_) => Ok(()),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                match self.get(name).await? == Some(content) {
+                match self.get_bytes(name).await? == Some(content) {
                     true => Ok(()),
                     false => Err(Error::new(Kind::Conflict, format!("{doing}: another one lies there"))),
                 }
@@ -89,14 +89,20 @@ impl Destination {
 
     /// An object as text, if it is there.
     pub async fn get(&self, name: &str) -> Result<Option<String>> {
+        let Some(bytes) = self.get_bytes(name).await? else { return Ok(None) };
+        let no_text = |e| Error::new(Kind::Corrupt, format!("read {name} from {}: {e}", self.name));
+        String::from_utf8(bytes).map(Some).map_err(no_text)
+    }
+
+    /// An object, if it is there.
+    pub async fn get_bytes(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let doing = || format!("read {name} from {}", self.name);
         let found = match self.objects.get(&self.path(name)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(Error::unavailable(&doing(), error)),
         };
-        let bytes = found.bytes().await.map_err(|e| Error::unavailable(&doing(), e))?;
-        String::from_utf8(bytes.to_vec()).map(Some).map_err(|e| Error::new(Kind::Corrupt, format!("{}: {e}", doing())))
+        found.bytes().await.map(|bytes| Some(bytes.to_vec())).map_err(|e| Error::unavailable(&doing(), e))
     }
 
     /// Puts a signed root, and notes in the state database that it lies there.

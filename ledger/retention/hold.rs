@@ -108,6 +108,18 @@ impl Holds {
         Holds { state, clock, audit }
     }
 
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
     /// Places a hold; it counts from now on, for a deletion that has not begun.
     pub async fn add(
         &self,

@@ -70,7 +70,7 @@ pub struct Verify {
 
 /// How long what is put somewhere can neither be deleted nor replaced there.
 #[derive(Debug, Args)]
-struct LockFor {
+pub(super) struct LockFor {
     /// Lock what is put there for so long: 365d. Only s3:// has locks, in a bucket that was made with Object Lock.
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "to")]
     lock: Option<Duration>,
@@ -88,7 +88,8 @@ enum Mode {
 }
 
 impl LockFor {
-    fn wish(&self) -> Option<LockWish> {
+    /// What is asked of the place.
+    pub(super) fn wish(&self) -> Option<LockWish> {
         let mode = match self.lock_mode {
             Mode::Governance => LockMode::Governance,
             Mode::Compliance => LockMode::Compliance,
@@ -178,7 +179,7 @@ impl Audit {
 }
 
 /// A place as the server finds it, whose working folder is another.
-fn absolute(place: String) -> Result<String> {
+pub(super) fn absolute(place: String) -> Result<String> {
     if place.contains("://") {
         return Ok(place);
     }

@@ -7,7 +7,7 @@ use engine::backup::{self, BackupPlace};
 use engine::{Error, Kind, Result, Store};
 use index::search::erase::ErasedWith;
 use index::search::room::SearchRoom;
-use ledger::audit::export::FOLDER;
+use ledger::audit::export::{Destination, FOLDER};
 use ledger::audit::root::SigningKey;
 use ledger::audit::{Audit, HISTORY};
 use ledger::directory::{OsDice, Secret};
@@ -61,6 +61,13 @@ impl House {
             KeepWish::AddHold(order) => json!(retention.holds().add(&order, tables, caller, &who).await?),
             KeepWish::ListHolds => json!(retention.holds().list().await?),
             KeepWish::ReleaseHold { id, reason } => json!(retention.holds().release(&id, &reason, caller, &who).await?),
+            KeepWish::CopyHold { id, to, options, lock } => {
+                let lock = lock.map(|lock| lock.placed_at(self.audit.now_us()));
+                let to = Destination::open_with(&to, &options, lock)?;
+                json!(retention.holds().copy(&self.store, &id, &to, lock, caller, &who).await?)
+            }
+            KeepWish::ListHoldCopies => json!(retention.holds().copies().await?),
+            KeepWish::CheckHoldCopy { id, options } => json!(retention.holds().check_copy(&id, &options).await?),
             KeepWish::PlanErasure { wish, key } => {
                 let (caller, who) = self.person(key.as_deref(), caller).await?;
                 json!(erasures.plan(&wish, &caller, &who).await?)

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Reach;
-use super::trust::Trust;
+use super::trust::{LockWish, Trust};
 
 /// A wish.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,12 @@ pub enum KeepWish {
     ListHolds,
     /// Release a hold; answers null.
     ReleaseHold { id: String, reason: String },
+    /// Write the rows of a hold to a place; answers a [`ledger::retention::HoldCopy`].
+    CopyHold { id: String, to: String, options: Vec<(String, String)>, lock: Option<LockWish> },
+    /// Every copy; answers a list of the same.
+    ListHoldCopies,
+    /// Read a copy back; answers a [`ledger::retention::CheckedCopy`].
+    CheckHoldCopy { id: String, options: Vec<(String, String)> },
     /// Plan an erasure; answers an [`ledger::erase::ErasureEntry`], as all below.
     PlanErasure { wish: ErasureWish, key: Option<String> },
     /// Approve one.
