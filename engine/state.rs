@@ -26,7 +26,7 @@ pub use cells::{Cell, Row};
 pub use dump::{Dumped, Line, Part, Snapshot};
 pub use lease::Lease;
 pub use read::READ_ROWS_MAX;
-pub use scrub::Scrubbed;
+pub use scrub::{Scrubbed, StateSeen, Tenants};
 pub use table::{LEASE, StateTable};
 
 /// Name of the SQLite file in the data directory.

@@ -20,8 +20,9 @@ mod writer;
 
 use std::sync::Arc;
 
+use engine::sqlx::AssertSqlSafe;
 use engine::state::Transaction;
-use engine::{Clock, Column, Needles, Redactor, Result, State, StateTable, Type};
+use engine::{Clock, Column, Needles, Redactor, Result, State, StateTable, Type, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::Dice;
@@ -105,27 +106,20 @@ pub fn leaf(entry: Entry, seq: u64, at_us: i64, dice: &dyn Dice) -> Result<merkl
     Ok(entry::Row::of(entry, seq, at_us, dice, &str::to_owned)?.leaf())
 }
 
-/// For each column with personal values: away with the salts, then with the values.
-const ERASE: [(&str, &str); 3] = [
-    (
-        "DELETE FROM audit_salt WHERE field = 'actor' AND seq IN (SELECT seq FROM audit WHERE actor = $1)",
-        "UPDATE audit SET actor = NULL WHERE actor = $1",
-    ),
-    (
-        "DELETE FROM audit_salt WHERE field = 'on_behalf_of' AND seq IN (SELECT seq FROM audit WHERE on_behalf_of = $1)",
-        "UPDATE audit SET on_behalf_of = NULL WHERE on_behalf_of = $1",
-    ),
-    (
-        "DELETE FROM audit_salt WHERE field = 'personal' AND seq IN (SELECT seq FROM audit WHERE personal = $1)",
-        "UPDATE audit SET personal = NULL WHERE personal = $1",
-    ),
-];
+/// The columns with personal values.
+const PERSONAL: [&str; 3] = ["actor", "on_behalf_of", "personal"];
+/// Rows of one tenant, and those of none: the tenant is the last value.
+const OF_TENANT: &str = "(tenant IS NULL OR tenant = $2)";
 
-const NAMES: [&str; 3] = [
-    "SELECT DISTINCT actor AS name FROM audit WHERE actor IS NOT NULL",
-    "SELECT DISTINCT on_behalf_of AS name FROM audit WHERE on_behalf_of IS NOT NULL",
-    "SELECT DISTINCT personal AS name FROM audit WHERE personal IS NOT NULL",
-];
+/// For a column: away with the salts, then with the values.
+fn erasing(column: &str, of: &str) -> (String, String) {
+    let rows = format!("{column} = $1{of}");
+    (
+        format!("DELETE FROM audit_salt WHERE field = '{column}' AND seq IN (SELECT seq FROM audit WHERE {rows})"),
+        format!("UPDATE audit SET {column} = NULL WHERE {rows}"),
+    )
+}
+
 const LEAF_TEXTS: &str = "SELECT seq, tenant, action, subject, reason, outcome, trace_id, detail FROM audit
     WHERE seq > $1 ORDER BY seq LIMIT 4096";
 
@@ -222,25 +216,31 @@ impl Audit {
 
     /// Erases a personal value: from every row that has it, name and salt go, and the commitments stay, so that every
     /// proof is as it was. Answers how many places it stood in; the log says that it was done, and not of whom.
-    pub async fn erase(&self, value: &str, caller: &Caller) -> Result<u64> {
+    pub async fn erase(&self, value: &str, tenant: Option<&str>, caller: &Caller) -> Result<u64> {
         let mut transaction = self.pen.state.transaction().await?;
         let mut places = 0;
-        for (salts, names) in ERASE {
-            transaction.execute(salts, &[value.into()]).await?;
-            places += transaction.execute(names, &[value.into()]).await?;
+        let of = tenant.map_or(String::new(), |_| format!(" AND {OF_TENANT}"));
+        let values: Vec<Value> = std::iter::once(value).chain(tenant).map(Value::from).collect();
+        for column in PERSONAL {
+            let (salts, names) = erasing(column, &of);
+            transaction.execute(AssertSqlSafe(salts), &values).await?;
+            places += transaction.execute(AssertSqlSafe(names), &values).await?;
         }
-        let entry = caller.entry("audit.erase", "personal value").of_tenant(None);
+        let entry = caller.entry("audit.erase", "personal value").of_tenant(tenant);
         let entry = entry.with(serde_json::json!({ "places": places }));
         self.record_in(&mut transaction, vec![entry]).await?;
         transaction.commit().await?;
         Ok(places)
     }
 
-    /// The names of people in the log that hold one of these values.
-    pub async fn names_with(&self, needles: &Needles) -> Result<Vec<String>> {
+    /// The names of people in the log that hold one of these values, in rows of one tenant and of none, or in all.
+    pub async fn names_with(&self, needles: &Needles, tenant: Option<&str>) -> Result<Vec<String>> {
         let mut found = std::collections::BTreeSet::new();
-        for sql in NAMES {
-            for row in self.pen.state.fetch(sql, &[]).await? {
+        let of = tenant.map_or("", |_| " AND (tenant IS NULL OR tenant = $1)");
+        let values: Vec<Value> = tenant.map(Value::from).into_iter().collect();
+        for column in PERSONAL {
+            let sql = format!("SELECT DISTINCT {column} AS name FROM audit WHERE {column} IS NOT NULL{of}");
+            for row in self.pen.state.fetch(AssertSqlSafe(sql), &values).await? {
                 let name: String = row.get("name")?;
                 if needles.is_in(name.as_bytes()) {
                     found.insert(name);
@@ -251,8 +251,8 @@ impl Audit {
     }
 
     /// Rows whose leaf holds one of these values in the clear, by their places: what is in a leaf cannot go without breaking
-    /// the tree.
-    pub async fn leaves_with(&self, needles: &Needles) -> Result<Vec<i64>> {
+    /// the tree. Those of one tenant and of none, or all.
+    pub async fn leaves_with(&self, needles: &Needles, tenant: Option<&str>) -> Result<Vec<i64>> {
         let mut found = Vec::new();
         let mut behind: i64 = -1;
         loop {
@@ -260,6 +260,10 @@ impl Audit {
             let Some(last) = page.last() else { return Ok(found) };
             behind = last.get("seq")?;
             for row in &page {
+                let owner: Option<String> = row.get("tenant")?;
+                if tenant.zip(owner.as_deref()).is_some_and(|(wanted, owner)| wanted != owner) {
+                    continue;
+                }
                 let texts = ["tenant", "action", "subject", "reason", "outcome", "trace_id", "detail"];
                 let holds = texts.iter().map(|column| row.get::<Option<String>>(column)).collect::<Result<Vec<_>>>()?;
                 if holds.iter().flatten().any(|text| needles.is_in(text.as_bytes())) {

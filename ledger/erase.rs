@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::clock::rfc3339;
-use engine::state::Scrubbed;
+use engine::query_log::PLATFORM;
+use engine::state::{Scrubbed, StateSeen};
 use engine::store::erase::{Found, Scanned};
 use engine::{Also, Column, ErasedTable, Error, Kind, Needles, Order, Result, Seen, StateTable, Store, Type};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,11 @@ pub const STATE_TABLES: &[&StateTable] = &[&ERASURE];
 /// subjects is sealed.
 const NOT_MASKED: &[&str] =
     &["audit", "audit_salt", "audit_commit", "audit_segment", "audit_root", "audit_head", "erasure", "legal_hold"];
+
+/// Whose rows of the state database are meant by an erasure of one tenant: its own, and the platform's.
+fn tenants_of(tenant: &str) -> [&str; 3] {
+    [tenant, PLATFORM, ""]
+}
 
 /// What is derived from rows and kept beside them, such as an index.
 #[async_trait]
@@ -97,6 +103,9 @@ pub struct Plan {
     pub elsewhere_rows: u64,
     /// Cells of the state database that are masked.
     pub state: Vec<Scrubbed>,
+    /// Cells of other tenants in the state database that hold a value and stay.
+    #[serde(default)]
+    pub state_elsewhere: u64,
     /// Names in the audit log that are erased.
     pub audit_names: u64,
     /// Rows of the audit log whose leaf holds a value in the clear: they cannot be erased without breaking the tree.
@@ -124,6 +133,9 @@ pub struct Proof {
     pub remaining_rows: u64,
     /// Rows of other tenants that hold a value and stay: files may hold their bytes.
     pub elsewhere_rows: u64,
+    /// Cells of other tenants in the state database, likewise.
+    #[serde(default)]
+    pub state_elsewhere: u64,
     /// What could not be erased, a sentence each.
     pub remaining: Vec<String>,
 }
@@ -131,7 +143,7 @@ pub struct Proof {
 impl Proof {
     /// Whether nothing is left that could have gone.
     pub fn holds(&self) -> bool {
-        let files = self.scanned.holding_count == 0 || self.elsewhere_rows > 0;
+        let files = self.scanned.holding_count == 0 || self.elsewhere_rows > 0 || self.state_elsewhere > 0;
         self.remaining_rows == 0 && files && self.remaining.is_empty()
     }
 }
@@ -211,15 +223,17 @@ impl Erasures {
     async fn found(&self, order: &Order) -> Result<Plan> {
         let found = self.store.look(order.clone()).await?;
         let held = self.held(order, &found).await?;
-        let state = self.store.state().find_values(&order.needles, &|table| !NOT_MASKED.contains(&table)).await?;
+        let tenant = order.tenant.as_deref();
+        let seen = self.state_seen(order).await?;
         let mut plan = Plan {
             columns: found.columns,
             tables: found.tables,
             dead_rows: found.dead_rows,
             elsewhere_rows: found.elsewhere_rows,
-            state,
-            audit_names: self.audit.names_with(&order.needles).await?.len() as u64,
-            audit_leaves: self.audit.leaves_with(&order.needles).await?,
+            state: seen.own,
+            state_elsewhere: seen.elsewhere,
+            audit_names: self.audit.names_with(&order.needles, tenant).await?.len() as u64,
+            audit_leaves: self.audit.leaves_with(&order.needles, tenant).await?,
             held,
             notes: Vec::new(),
         };
@@ -231,11 +245,17 @@ impl Erasures {
             ));
         }
         if order.tenant.is_some() {
-            let whole =
-                "the state database and the audit log are not divided by tenant here: the values go from all of both";
+            let whole = "of the state database and the audit log, rows of other tenants stay; rows that are no tenant's, such as jobs' own and the platform's, are masked with this tenant's";
             plan.notes.insert(0, whole.to_owned());
         }
         Ok(plan)
+    }
+
+    /// Where the values stand in the state database, but for what has a way of its own.
+    async fn state_seen(&self, order: &Order) -> Result<StateSeen> {
+        let tenants = order.tenant.as_deref().map(tenants_of);
+        let wants = |table: &str| !NOT_MASKED.contains(&table);
+        self.store.state().find_values(&order.needles, &wants, tenants.as_ref().map(|all| &all[..])).await
     }
 
     /// The holds in the way: those that keep a row of what was found.

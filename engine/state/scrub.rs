@@ -1,10 +1,13 @@
 //! Values taken out of the state database, down to its file: cells are masked, the database is written anew.
 
+use std::collections::HashSet;
+
 use sqlx::AssertSqlSafe;
 
 use super::State;
 use crate::error::Result;
 use crate::needles::Needles;
+use crate::rows::Value;
 
 /// What is known of the columns of text, of every table.
 const SQLITE_COLUMNS: &str =
@@ -27,19 +30,68 @@ pub struct Scrubbed {
     pub cells: u64,
 }
 
+/// Whose rows are meant: those of these tenants, and those that name none.
+pub type Tenants<'a> = Option<&'a [&'a str]>;
+
+/// What was found of some values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateSeen {
+    /// Where they stand.
+    pub own: Vec<Scrubbed>,
+    /// Cells in rows of other tenants.
+    pub elsewhere: u64,
+}
+
+/// A column of text, and the one beside it that says whose a row is, if there is one.
+struct TextColumn {
+    table: String,
+    column: String,
+    owner: Option<&'static str>,
+}
+
+/// The column that says whose a row is.
+const OWNER: &str = "tenant";
+
+impl TextColumn {
+    /// All of them, from pairs of table and column.
+    fn of(pairs: Vec<(String, String)>) -> Vec<TextColumn> {
+        let owned: HashSet<String> =
+            pairs.iter().filter(|(_, column)| column == OWNER).map(|(table, _)| table.clone()).collect();
+        let owner = |table: &str| match table {
+            // A tenant's own row.
+            "tenant" => Some("id"),
+            table => owned.contains(table).then_some(OWNER),
+        };
+        pairs.into_iter().map(|(table, column)| TextColumn { owner: owner(&table), table, column }).collect()
+    }
+
+    /// The predicate of the rows that are meant, with its values behind `first` others.
+    fn of_tenants(&self, tenants: Tenants<'_>, first: usize) -> (String, Vec<Value>) {
+        let Some((owner, tenants)) = self.owner.zip(tenants) else { return (String::new(), Vec::new()) };
+        let places: Vec<String> = (1..=tenants.len()).map(|at| format!("${}", first + at)).collect();
+        let sql = format!(" AND (\"{owner}\" IS NULL OR \"{owner}\" IN ({}))", places.join(", "));
+        (sql, tenants.iter().map(|tenant| (*tenant).into()).collect())
+    }
+}
+
 impl State {
-    async fn text_columns(&self) -> Result<Vec<(String, String)>> {
+    async fn text_columns(&self) -> Result<Vec<TextColumn>> {
         let sql = if self.is_sqlite() { SQLITE_COLUMNS } else { POSTGRES_COLUMNS };
         let rows = self.fetch(sql, &[]).await?;
         let columns = rows.iter().map(|row| Ok((row.get("name")?, row.get("column_name")?)));
         let columns: Vec<(String, String)> = columns.collect::<Result<_>>()?;
-        Ok(columns.into_iter().filter(|(table, _)| !table.starts_with('_')).collect())
+        Ok(TextColumn::of(columns.into_iter().filter(|(table, _)| !table.starts_with('_')).collect()))
     }
 
-    /// Every different cell of a column that holds a value, as it is spelled, and how many have it.
-    async fn cells_with(&self, table: &str, column: &str, needles: &Needles) -> Result<Vec<(String, u64)>> {
+    /// Every different cell of a column that holds a value, as it is spelled, and how many of the rows that are meant have it.
+    async fn cells_with(
+        &self,
+        TextColumn { table, column, .. }: &TextColumn,
+        needles: &Needles,
+        (condition, values): (&str, &[Value]),
+    ) -> Result<Vec<(String, u64)>> {
         let sql = format!(
-            "SELECT \"{column}\" AS cell, count(*) AS n FROM \"{table}\" WHERE \"{column}\" IS NOT NULL GROUP BY 1"
+            "SELECT \"{column}\" AS cell, count(*) AS n FROM \"{table}\" WHERE \"{column}\" IS NOT NULL{condition} GROUP BY 1"
         );
         let mut found = Vec::new();
         let mut take = |row: super::Row| {
@@ -49,7 +101,7 @@ impl State {
             }
             Ok(())
         };
-        self.database.each(false, AssertSqlSafe(sql), &[], &mut take).await?;
+        self.database.each(false, AssertSqlSafe(sql), values, &mut take).await?;
         Ok(found)
     }
 
@@ -58,30 +110,41 @@ impl State {
         &self,
         needles: &Needles,
         wants: &(dyn Fn(&str) -> bool + Send + Sync),
-    ) -> Result<Vec<Scrubbed>> {
-        let mut found = Vec::new();
-        for (table, column) in self.text_columns().await?.into_iter().filter(|(table, _)| wants(table)) {
-            let cells: u64 = self.cells_with(&table, &column, needles).await?.iter().map(|(_, n)| n).sum();
+        tenants: Tenants<'_>,
+    ) -> Result<StateSeen> {
+        let count = |cells: Vec<(String, u64)>| cells.iter().map(|(_, n)| n).sum::<u64>();
+        let mut seen = StateSeen::default();
+        for column in self.text_columns().await?.into_iter().filter(|column| wants(&column.table)) {
+            let (condition, values) = column.of_tenants(tenants, 0);
+            let cells = count(self.cells_with(&column, needles, (condition.as_str(), &values[..])).await?);
+            if !condition.is_empty() {
+                let all = count(self.cells_with(&column, needles, ("", &[])).await?);
+                seen.elsewhere += all.saturating_sub(cells);
+            }
             if cells > 0 {
-                found.push(Scrubbed { table, column, cells });
+                seen.own.push(Scrubbed { table: column.table, column: column.column, cells });
             }
         }
-        Ok(found)
+        Ok(seen)
     }
 
-    /// Masks values in every column of text of the tables that `wants` names. Each spelling has a mask of its own, made by `mask`, so that
-    /// what tells rows apart still does.
+    /// Masks values in every column of text of the tables that `wants` names, in the rows that are meant. Each spelling has a
+    /// mask of its own, made by `mask`, so that what tells rows apart still does.
     pub async fn mask_values(
         &self,
         needles: &Needles,
         wants: &(dyn Fn(&str) -> bool + Send + Sync),
+        tenants: Tenants<'_>,
         mask: &(dyn Fn(usize) -> String + Send + Sync),
     ) -> Result<Vec<Scrubbed>> {
         let mut spellings: Vec<String> = Vec::new();
         let mut done = Vec::new();
-        for (table, column) in self.text_columns().await?.into_iter().filter(|(table, _)| wants(table)) {
-            let cells = self.cells_with(&table, &column, needles).await?;
-            let sql = format!("UPDATE \"{table}\" SET \"{column}\" = $1 WHERE \"{column}\" = $2");
+        for column in self.text_columns().await?.into_iter().filter(|column| wants(&column.table)) {
+            let (condition, of_tenants) = column.of_tenants(tenants, 0);
+            let cells = self.cells_with(&column, needles, (condition.as_str(), &of_tenants[..])).await?;
+            let (condition, of_tenants) = column.of_tenants(tenants, 2);
+            let TextColumn { table, column, .. } = column;
+            let sql = format!("UPDATE \"{table}\" SET \"{column}\" = $1 WHERE \"{column}\" = $2{condition}");
             for (cell, _) in &cells {
                 let mut masked = cell.clone();
                 for spelled in needles.spelled(cell) {
@@ -92,7 +155,8 @@ impl State {
                     });
                     masked = masked.replace(&spelled, &mask(at));
                 }
-                self.execute(AssertSqlSafe(sql.clone()), &[masked.into(), cell.as_str().into()]).await?;
+                let values = [vec![masked.into(), cell.as_str().into()], of_tenants.clone()].concat();
+                self.execute(AssertSqlSafe(sql.clone()), &values).await?;
             }
             let cells: u64 = cells.iter().map(|(_, n)| n).sum();
             if cells > 0 {

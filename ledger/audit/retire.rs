@@ -2,6 +2,8 @@
 //! tree. The first file holds what the leaves are made of, so that it proves itself; names of people lie in the second
 //! with their salts, so that it can be thinned without a trace in the first.
 
+use std::collections::HashSet;
+
 use engine::{Error, Kind, Needles, Result, State, Value};
 use serde::{Deserialize, Serialize};
 
@@ -197,13 +199,19 @@ pub struct Thinned {
     pub remaining: Vec<String>,
 }
 
-/// Takes names that hold one of these values out of the files of retired segments. The rows' own files stay as they are: their
-/// leaves hold commitments only.
-pub async fn thin(state: &State, log: &str, needles: &Needles, options: &[(String, String)]) -> Result<Thinned> {
+/// Takes names that hold one of these values out of the files of retired segments, those in rows of one tenant and of none, or
+/// all. The rows' own files stay as they are: their leaves hold commitments only.
+pub async fn thin(
+    state: &State,
+    log: &str,
+    needles: &Needles,
+    tenant: Option<&str>,
+    options: &[(String, String)],
+) -> Result<Thinned> {
     let mut thinned = Thinned::default();
     for segment in segments(state).await? {
         let (Some(at), Ok(number)) = (segment.retired_to, u64::try_from(segment.number)) else { continue };
-        if let Err(error) = thin_one(&at, log, number, needles, options, &mut thinned).await {
+        if let Err(error) = thin_one(&at, log, number, (needles, tenant), options, &mut thinned).await {
             thinned.remaining.push(format!("segment {number} of the audit log in {at}: {error}"));
         }
     }
@@ -214,20 +222,37 @@ async fn thin_one(
     at: &str,
     log: &str,
     number: u64,
-    needles: &Needles,
+    (needles, tenant): (&Needles, Option<&str>),
     options: &[(String, String)],
     thinned: &mut Thinned,
 ) -> Result<()> {
     let destination = Destination::open(at, options)?;
     let name = names_name(log, number);
     let names = destination.get(&name).await?.unwrap_or_default();
-    let (gone, kept): (Vec<&str>, Vec<&str>) = names.lines().partition(|line| needles.is_in(line.as_bytes()));
+    let rows = destination.get(&rows_name(log, number)).await?.unwrap_or_default();
+    let others: HashSet<u64> = match tenant {
+        None => HashSet::new(),
+        Some(tenant) => {
+            let lines = rows.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+            lines.filter(|line| line.tenant.as_deref().is_some_and(|of| of != tenant)).map(|line| line.seq).collect()
+        }
+    };
+    // A line that cannot be read is nobody else's.
+    let is_meant = |seq: Option<u64>| seq.is_none_or(|seq| !others.contains(&seq));
+    let goes = |line: &&str| {
+        let named = || serde_json::from_str::<Name>(line).ok().map(|name| name.seq);
+        needles.is_in(line.as_bytes()) && is_meant(named())
+    };
+    let (gone, kept): (Vec<&str>, Vec<&str>) = names.lines().partition(goes);
     if !gone.is_empty() {
         destination.put_over(&name, kept.iter().flat_map(|line| [*line, "\n"]).collect()).await?;
         thinned.names += gone.len() as u64;
     }
-    let rows = destination.get(&rows_name(log, number)).await?.unwrap_or_default();
-    if needles.is_in(rows.as_bytes()) {
+    let holds = |line: &str| {
+        let of = || serde_json::from_str::<Line>(line).ok().map(|line| line.seq);
+        needles.is_in(line.as_bytes()) && is_meant(of())
+    };
+    if rows.lines().any(holds) {
         thinned.remaining.push(format!("segment {number} of the audit log in {at}: a row's own text holds a value"));
     }
     Ok(())

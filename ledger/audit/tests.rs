@@ -122,7 +122,7 @@ async fn an_erased_name_is_no_finding(state: &State, audit: &Audit) {
     assert!(found.is_good() && found.erased == 1, "{found:?}");
     assert!(prove_inclusion(state, 200, None).await.unwrap().holds(), "the proof is as it was");
     let before = prove_inclusion(state, 202, None).await.unwrap();
-    assert_eq!(audit.erase("bo", &Caller::operator()).await.unwrap(), 101, "every second row, but the one above");
+    assert_eq!(audit.erase("bo", None, &Caller::operator()).await.unwrap(), 101, "every second row, but the one above");
     let found = verdict(state).await;
     assert!(found.is_good() && found.erased == 102 && found.rows == 204, "{found:?}");
     assert_eq!(prove_inclusion(state, 202, Some(203)).await.unwrap(), before);
@@ -279,5 +279,27 @@ async fn denials_are_counted_exactly() {
         .unwrap();
     assert_eq!(sum[0].get::<i64>("n").unwrap(), 137);
     assert_eq!(sum[0].get::<i64>("r").unwrap(), 2 * (i64::from(SAMPLED_MAX) + 1));
+    assert!(verdict(&state).await.is_good());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_erased_of_one_tenant_and_of_none() {
+    let data = tempfile::tempdir().unwrap();
+    let state = Arc::new(State::open(&Settings::new(data.path())).await.unwrap());
+    let hand = Arc::new(Hand::default());
+    let audit = Audit::start(state.clone(), hand.clone(), Arc::new(OsDice), Arc::new(NoRedaction)).await.unwrap();
+    for tenant in [Some("acme"), Some("other"), None] {
+        let entry = Entry::new(&Scope::platform("ana meier"), "key.create", "ana meier's").of_tenant(tenant);
+        audit.record(entry).await.unwrap();
+    }
+    let needles = engine::Needles::new(&["Ana Meier".to_owned()]).unwrap();
+    assert_eq!(audit.leaves_with(&needles, Some("acme")).await.unwrap(), [0, 2]);
+    assert_eq!(audit.leaves_with(&needles, None).await.unwrap(), [0, 1, 2]);
+    assert_eq!(audit.names_with(&needles, Some("acme")).await.unwrap(), ["ana meier"]);
+    assert_eq!(audit.erase("ana meier", Some("acme"), &Caller::operator()).await.unwrap(), 2);
+    let left = state.fetch("SELECT tenant FROM audit WHERE actor = 'ana meier'", &[]).await.unwrap();
+    assert_eq!((left.len(), left[0].get::<String>("tenant").unwrap()), (1, "other".to_owned()));
+    assert!(audit.names_with(&needles, Some("acme")).await.unwrap().is_empty());
+    assert_eq!(audit.names_with(&needles, Some("other")).await.unwrap(), ["ana meier"]);
     assert!(verdict(&state).await.is_good());
 }

@@ -3,7 +3,7 @@
 use engine::{Error, Kind, Needles, Order, Result};
 
 use super::book::Kept;
-use super::{ErasureEntry, Erasures, NOT_MASKED, Proof};
+use super::{ErasureEntry, Erasures, NOT_MASKED, Proof, tenants_of};
 use crate::audit::{export, retire};
 use crate::principal::Caller;
 
@@ -69,20 +69,22 @@ impl Erasures {
         }
         // What crashes left, and versions of tables in which nothing was found.
         self.store.clean_all().await?;
-        let state = self.store.state();
-        let names = self.audit.names_with(&order.needles).await?;
+        let (state, tenant) = (self.store.state(), order.tenant.as_deref());
+        let names = self.audit.names_with(&order.needles, tenant).await?;
         for name in &names {
-            proof.audit_places += self.audit.erase(name, caller).await?;
+            proof.audit_places += self.audit.erase(name, tenant, caller).await?;
         }
         proof.audit_names = names.len() as u64;
         let log = export::log_name(state).await?;
-        let thinned = retire::thin(state, &log, &order.needles, &self.store.settings().store_options).await?;
+        let thinned = retire::thin(state, &log, &order.needles, tenant, &self.store.settings().store_options).await?;
         proof.audit_names += thinned.names;
         proof.remaining.extend(thinned.remaining);
         let id = &kept.entry.id;
         let mask = |n: usize| format!("[erased {id}.{n}]");
         let masks = |table: &str| !NOT_MASKED.contains(&table);
-        proof.state = state.mask_values(&order.needles, &masks, &mask).await?;
+        let tenants = tenant.map(tenants_of);
+        let tenants = tenants.as_ref().map(|all| &all[..]);
+        proof.state = state.mask_values(&order.needles, &masks, tenants, &mask).await?;
         Ok(proof)
     }
 
@@ -97,10 +99,12 @@ impl Erasures {
         let left = self.store.look(order.clone()).await?;
         proof.remaining_rows = left.places.len() + left.dead_rows;
         proof.elsewhere_rows = left.elsewhere_rows;
-        for cells in state.find_values(&order.needles, &|table| !NOT_MASKED.contains(&table)).await? {
+        let seen = self.state_seen(order).await?;
+        proof.state_elsewhere = seen.elsewhere;
+        for cells in seen.own {
             proof.remaining.push(format!("{}.{}: {} cells", cells.table, cells.column, cells.cells));
         }
-        let leaves = self.audit.leaves_with(&order.needles).await?;
+        let leaves = self.audit.leaves_with(&order.needles, order.tenant.as_deref()).await?;
         if let Some(first) = leaves.first() {
             let count = leaves.len();
             proof.remaining.push(format!(

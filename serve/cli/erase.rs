@@ -218,6 +218,9 @@ fn shown(entry: &ErasureEntry) -> String {
         if proof.elsewhere_rows > 0 {
             text.push_str(&format!("{} rows of other tenants hold a value and stay\n", proof.elsewhere_rows));
         }
+        if proof.state_elsewhere > 0 {
+            text.push_str(&format!("{} cells of other tenants' state hold a value and stay\n", proof.state_elsewhere));
+        }
         for file in &proof.scanned.holding {
             text.push_str(&format!("LEFT: {file}\n"));
         }

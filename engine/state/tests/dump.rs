@@ -81,15 +81,37 @@ async fn one_database_becomes_the_other_and_back() {
     scrub(&postgres).await;
 }
 
+/// One tenant's rows, and those that are nobody's: a key of the platform, a hold over all.
+async fn scrub_one_tenant(state: &State) {
+    let needles = Needles::new(&["Ana Meier".to_owned()]).unwrap();
+    state.execute("INSERT INTO tenant (id, name, created_at) VALUES ('other', 'Ana Meier Ltd', 7)", &[]).await.unwrap();
+    let keys = "INSERT INTO api_key (id, tenant, name, role, scopes, teams, roles, hash, created_at)
+        VALUES ('o1', 'other', 'Ana Meier', 'tenant', 'read', '', '', 'h', 8),
+            ('p1', NULL, 'Ana Meier', 'platform', 'admin', '', '', 'h', 8)";
+    state.execute(keys, &[]).await.unwrap();
+    let other = Some(&["other", "platform"][..]);
+    let found = state.find_values(&needles, &|table| table != "legal_hold", other).await.unwrap();
+    let mut own: Vec<_> = found.own.iter().map(|f| (f.table.as_str(), f.column.as_str(), f.cells)).collect();
+    own.sort_unstable();
+    assert_eq!((&own[..], found.elsewhere), (&[("api_key", "name", 2), ("tenant", "name", 1)][..], 200));
+    state.mask_values(&needles, &|table| table == "api_key", other, &|n| format!("[{n}]")).await.unwrap();
+    let left = "SELECT tenant, count(*) AS n FROM api_key WHERE name = 'Ana Meier' GROUP BY tenant";
+    let left = state.fetch(left, &[]).await.unwrap();
+    assert_eq!((left.len(), left[0].get::<String>("tenant").unwrap()), (1, "acme".to_owned()));
+    state.execute("DELETE FROM api_key WHERE id IN ('o1', 'p1')", &[]).await.unwrap();
+    state.execute("DELETE FROM tenant WHERE id = 'other'", &[]).await.unwrap();
+}
+
 async fn scrub(state: &State) {
+    scrub_one_tenant(state).await;
     let needles = Needles::new(&["Ana Meier".to_owned()]).unwrap();
     let wants = |table: &str| table != "tenant";
-    let found = state.find_values(&needles, &wants).await.unwrap();
+    let found = state.find_values(&needles, &wants, None).await.unwrap().own;
     let found: Vec<_> = found.iter().map(|f| (f.table.as_str(), f.column.as_str(), f.cells)).collect();
     let wanted = [("api_key", "name", 200), ("legal_hold", "placed_by", 1), ("legal_hold", "reason", 1)];
     assert!(wanted.iter().all(|one| found.contains(one)) && found.len() == 3, "{found:?}");
-    state.mask_values(&needles, &wants, &|n| format!("[{n}]")).await.unwrap();
-    assert!(state.find_values(&needles, &wants).await.unwrap().is_empty());
+    state.mask_values(&needles, &wants, None, &|n| format!("[{n}]")).await.unwrap();
+    assert!(state.find_values(&needles, &wants, None).await.unwrap().own.is_empty());
     let by: String = state.fetch("SELECT placed_by FROM legal_hold", &[]).await.unwrap()[0].get("placed_by").unwrap();
     assert!(by.contains(" and ") && by.contains('[') && !by.contains("Meier"), "{by}");
     state.write_anew(&["api_key", "legal_hold"]).await.unwrap();
