@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Ground, Server};
 use crate::rules::receiver::Receiver;
-use crate::simulated::ado::Turned;
+use crate::simulated::ado::clock::Turned;
 use crate::simulated::ado::door::Door;
 use crate::simulated::ado::world::World;
 

@@ -3,6 +3,7 @@
 //! What is peculiar here: throttling is announced on answers of 200 before the first 429; a credential that is not valid is
 //! answered with 203 or 302 and a sign-in page; bodies may begin with a byte-order mark; a page may be continued by a header.
 
+mod assertion;
 pub mod auth;
 pub mod hosts;
 pub mod item;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use engine::{Error, Kind};
 use parking_lot::Mutex;
 use rand::Rng;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -311,6 +312,12 @@ impl Client {
                 credential: self.auth.told(),
             }),
         })?;
+        let mut authorization = HeaderValue::from_str(&authorization).map_err(|_| {
+            let doing = format!("{} (the credential is no header)", ask.doing());
+            Sending::Refused(Refused::SignIn { doing, status: 401, page: "", credential: self.auth.told() })
+        })?;
+        // Logs of the HTTP client leave it out.
+        authorization.set_sensitive(true);
         let mut request = self.http.request(ask.method.clone(), url).header("authorization", authorization);
         // Without it, a page of HTML may come where an error is meant.
         request = request.header("accept", "application/json").header("x-tfs-fedauthredirect", "Suppress");

@@ -36,7 +36,8 @@ pub struct Access {
     /// Address of the organization (https://dev.azure.com/NAME).
     #[arg(long, value_name = "URL", required = true)]
     organization: String,
-    /// How to sign in: pat:env:NAME, pat:file:PATH, sp:TENANT:CLIENT:env:NAME, mi, mi:CLIENT.
+    /// How to sign in: pat:env:NAME, pat:file:PATH, sp:TENANT:CLIENT:env:NAME, cert:TENANT:CLIENT:PATH, mi,
+    /// mi:CLIENT, wi, wi:TENANT:CLIENT:PATH.
     #[arg(long, value_name = "HOW", required = true, env = "STELLWERK_ADO_AUTH")]
     auth: String,
     /// Project by name; repeat it for several. Default: all.
@@ -127,8 +128,9 @@ pub struct Organization {
     /// Address of the organization (https://dev.azure.com/NAME).
     #[arg(long, value_name = "URL", requires = "auth")]
     organization: Option<String>,
-    /// How to sign in: pat:env:NAME, pat:file:PATH, sp:TENANT:CLIENT:env:NAME, mi, mi:CLIENT. Read by the process that owns the
-    /// store: a running server's own environment counts.
+    /// How to sign in: pat:env:NAME, pat:file:PATH, sp:TENANT:CLIENT:env:NAME, cert:TENANT:CLIENT:PATH, mi,
+    /// mi:CLIENT, wi, wi:TENANT:CLIENT:PATH. Read by the process that owns the store: a running server's own environment
+    /// counts.
     #[arg(long, value_name = "HOW", env = "STELLWERK_ADO_AUTH")]
     auth: Option<String>,
     /// Project by name; repeat it for several. Default: all.

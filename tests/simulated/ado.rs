@@ -2,18 +2,19 @@
 //! answers of 500, 503, 203, 302, tokens that change, times of silence, our own restarts) the tables are those of a run
 //! without faults; and no 429 is of our making.
 
+pub mod clock;
 mod date;
 pub mod door;
+mod issuer;
+mod sign_in;
 mod tickets;
 pub mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use engine::{Catalogue, Clock, Kind, Limits, Ports, Scope, Settings, Store};
 use futures::TryStreamExt;
 use ingest::ado::client::Time;
@@ -22,49 +23,11 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
+use clock::{BEGINNING_US, Turned};
 use door::Door;
 use world::World;
 
-/// 2026-01-05T00:00:00Z.
-const BEGINNING_US: i64 = 1_767_571_200_000_000;
 const HOUR_US: i64 = 3_600_000_000;
-
-/// Time that passes when somebody waits, and not otherwise.
-#[derive(Debug)]
-pub struct Turned(AtomicI64);
-
-impl Turned {
-    /// At the beginning.
-    pub fn starting() -> Arc<Turned> {
-        Arc::new(Turned(AtomicI64::new(BEGINNING_US)))
-    }
-
-    fn advance_to(&self, at_us: i64) {
-        self.0.fetch_max(at_us, Ordering::SeqCst);
-    }
-
-    fn advance(&self, us: i64) -> i64 {
-        self.0.fetch_add(us, Ordering::SeqCst) + us
-    }
-}
-
-impl Clock for Turned {
-    fn now_us(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-#[async_trait]
-impl Time for Turned {
-    fn now_us(&self) -> i64 {
-        Clock::now_us(self)
-    }
-
-    async fn sleep_until(&self, at_us: i64) {
-        self.advance_to(at_us);
-        tokio::task::yield_now().await;
-    }
-}
 
 /// Which faults a run meets, each with its share in a thousand.
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,16 +52,20 @@ struct Ground {
     store: Option<Arc<Store>>,
     live: Option<Live>,
     token: PathBuf,
+    /// How we sign in, and other addresses of hosts.
+    auth: String,
+    hosts: Vec<String>,
 }
 
 impl Ground {
     async fn new(world: World) -> Ground {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Turned(AtomicI64::new(BEGINNING_US)));
+        let clock = Turned::starting();
         let token = folder.path().join("token");
         std::fs::write(&token, "token-0").unwrap();
         let door = Door::open(world, Arc::clone(&clock)).await;
-        let mut ground = Ground { folder, clock, door, store: None, live: None, token };
+        let auth = format!("pat:file:{}", token.display());
+        let mut ground = Ground { folder, clock, door, store: None, live: None, token, auth, hosts: vec![] };
         ground.start().await;
         ground
     }
@@ -114,9 +81,9 @@ impl Ground {
         let store = Store::open(settings, catalogue, ports).await.unwrap();
         let wish = Wish {
             organization: self.door.url(),
-            auth: format!("pat:file:{}", self.token.display()),
+            auth: self.auth.clone(),
             projects: vec![],
-            hosts: vec![],
+            hosts: self.hosts.clone(),
             tenant: Some("acme".to_owned()),
             follow: false,
             every_s: None,

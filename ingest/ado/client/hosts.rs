@@ -48,6 +48,19 @@ impl Host {
     }
 }
 
+/// Where service principals get tokens in the public cloud.
+pub const LOGIN: &str = "https://login.microsoftonline.com";
+
+/// Refuses an address at which a credential would travel readably.
+pub fn is_private(address: &str) -> Result<()> {
+    let url = Url::parse(address).map_err(|e| Error::invalid(format!("{address} is no address: {e}")))?;
+    let local = url.host_str().is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host));
+    match url.scheme() == "https" || local {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("{address}: credentials travel over https only"))),
+    }
+}
+
 /// Base addresses, the organization's name in them, without a slash at the end.
 #[derive(Debug, Clone)]
 pub struct Hosts {
@@ -66,10 +79,7 @@ impl Hosts {
         let bad = |why: &str| Error::invalid(format!("{organization_url} is no organization's address: {why}"));
         let url = Url::parse(organization_url).map_err(|e| bad(&e.to_string()))?;
         let host = url.host_str().ok_or_else(|| bad("it names no host"))?.to_ascii_lowercase();
-        let local = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
-        if url.scheme() != "https" && !local {
-            return Err(bad("credentials travel over https only"));
-        }
+        is_private(organization_url)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad("a credential in it would show in logs; say it with --auth"));
         }
@@ -87,7 +97,7 @@ impl Hosts {
         Ok(Hosts {
             organization: name.to_ascii_lowercase(),
             bases: Host::ALL.iter().map(|of| base(*of)).collect(),
-            login: "https://login.microsoftonline.com".to_owned(),
+            login: LOGIN.to_owned(),
             metadata: "http://169.254.169.254".to_owned(),
         })
     }
@@ -102,6 +112,10 @@ impl Hosts {
         let (name, url) = named.split_once('=').ok_or_else(bad)?;
         let base = url.trim_end_matches('/').to_owned();
         Url::parse(&base).map_err(|_| bad())?;
+        // The machine's own metadata service speaks no TLS.
+        if name != "metadata" {
+            is_private(&base)?;
+        }
         match name {
             "login" => self.login = base,
             "metadata" => self.metadata = base,
@@ -142,6 +156,9 @@ mod tests {
         for bad in ["http://dev.azure.com/acme", "https://dev.azure.com", "acme", "https://u:p@dev.azure.com/acme"] {
             assert!(Hosts::of(bad).is_err(), "{bad}");
         }
-        assert!(hosts.with("moon=https://x").is_err());
+        for bad in ["moon=https://x", "login=http://login.test", "graph=http://graph.test/x"] {
+            assert!(hosts.clone().with(bad).is_err(), "{bad}");
+        }
+        assert!(hosts.with("metadata=http://169.254.169.254").is_ok());
     }
 }

@@ -1,9 +1,11 @@
 //! The organization's hosts on one port: every list in pages, the budget kept, and the faults that are asked for.
 
+mod budget;
 mod draft;
 mod ticket;
 
-use std::collections::{HashMap, VecDeque};
+use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -19,33 +21,36 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use super::Turned;
+use super::clock::Turned;
 use super::world::{World, run_of};
+pub use budget::LIMIT;
+use budget::{Budget, LATENCY_US};
 
-const LIMIT: f64 = 200.0;
-const WINDOW_US: i64 = 300_000_000;
 /// From here on answers tell what remains.
 const TELL_FROM: f64 = 0.6;
 /// From here on they tell when to come back, too.
 const RETRY_FROM: f64 = 0.99;
-/// What one answer takes.
-const LATENCY_US: i64 = 20_000;
+/// Items of a page, where nobody says another number: few, so that lists have pages.
+const PAGE: usize = 7;
 
 /// What the source keeps beside the world.
 struct Inner {
     world: World,
     clock: Arc<Turned>,
     token: String,
-    spent: VecDeque<(i64, f64)>,
-    used: f64,
-    /// Time and share of the budget at each request, once it was nearly used up.
-    shares: Vec<(i64, f64)>,
-    throttled: u64,
-    dear: f64,
+    budget: Budget,
+    page: usize,
     faults: (u32, StdRng),
     down_after: Option<u32>,
+    /// Whose tokens are good, in place of the one.
+    trusted: Option<Trusted>,
+    /// Requests whose credential was not good.
+    turned_away: u64,
     drafts: draft::Drafts,
 }
+
+/// Says whether an `authorization` is good.
+type Trusted = Box<dyn Fn(&str) -> bool + Send>;
 
 /// The listening source.
 pub struct Door {
@@ -72,12 +77,34 @@ impl Asked {
 }
 
 enum Told {
-    /// A list in pages by token.
-    Pages(Vec<Value>, &'static str),
-    /// A list in pages by numbers.
-    Skip(Vec<Value>),
+    /// A page, and the token of the next.
+    Page(Value, Option<String>),
     One(Value),
     Status(u16),
+}
+
+/// The asked page of a list in pages by token.
+fn by_token<V: Borrow<Value>>(asked: &Asked, size: usize, member: &str, items: impl Iterator<Item = V>) -> Told {
+    let from = asked.number("continuationToken").unwrap_or(0);
+    let mut items = items.skip(from);
+    let some: Vec<Value> = items.by_ref().take(size).map(|item| Borrow::<Value>::borrow(&item).clone()).collect();
+    let next = items.next().map(|_| (from + size).to_string());
+    Told::Page(json!({"count": some.len(), member: some}), next)
+}
+
+/// The asked page of a list in pages by numbers.
+fn by_number<V: Borrow<Value>>(asked: &Asked, items: impl Iterator<Item = V>) -> Told {
+    let number = |name: &str| asked.number(&format!("${name}")).or(asked.number(name));
+    let some = items.skip(number("skip").unwrap_or(0)).take(number("top").unwrap_or(100));
+    let some: Vec<Value> = some.map(|item| Borrow::<Value>::borrow(&item).clone()).collect();
+    Told::One(json!({"count": some.len(), "value": some}))
+}
+
+/// Where in a list that numbers order this one stands.
+fn numbered<T>(all: &[T], number: Option<i64>, of: impl Fn(&T) -> &Value) -> Option<&T> {
+    // What somebody else wrote stands behind, with numbers of its own.
+    let found = all.binary_search_by_key(&number, |one| of(one).as_i64()).ok().map(|at| &all[at]);
+    found.or_else(|| all.iter().find(|one| of(one).as_i64() == number))
 }
 
 impl Door {
@@ -88,13 +115,12 @@ impl Door {
             world,
             clock,
             token: "token-0".to_owned(),
-            spent: VecDeque::new(),
-            used: 0.0,
-            shares: Vec::new(),
-            throttled: 0,
-            dear: 0.05,
+            budget: Budget::new(),
+            page: PAGE,
             faults: (0, StdRng::seed_from_u64(0)),
             down_after: None,
+            trusted: None,
+            turned_away: 0,
             drafts: draft::Drafts::default(),
         };
         let inner = Arc::new(Mutex::new(inner));
@@ -133,6 +159,16 @@ impl Door {
         self.token.lock().unwrap().clone()
     }
 
+    /// Tokens of somebody else are good from now on, and no other.
+    pub fn trust(&self, accepts: impl Fn(&str) -> bool + Send + 'static) {
+        self.with(|inner| inner.trusted = Some(Box::new(accepts)));
+    }
+
+    /// Requests whose credential was not good.
+    pub fn turned_away(&self) -> u64 {
+        self.with(|inner| inner.turned_away)
+    }
+
     /// So many of a thousand answers fail.
     pub fn fail(&self, of_thousand: u32, seed: u64) {
         self.with(|inner| inner.faults = (of_thousand, StdRng::seed_from_u64(seed)));
@@ -147,11 +183,11 @@ impl Door {
     }
 
     pub fn dear(&self, cost: f64) {
-        self.with(|inner| inner.dear = cost);
+        self.with(|inner| inner.budget.dear = cost);
     }
 
     pub fn throttled(&self) -> u64 {
-        self.with(|inner| inner.throttled)
+        self.with(|inner| inner.budget.throttled)
     }
 
     pub fn put_on_probation(&self, count: usize) {
@@ -164,15 +200,17 @@ impl Door {
 
     /// How much of the budget was used over the time in which there was more to ask than it allows.
     pub fn used_share(&self) -> f64 {
-        self.with(|inner| {
-            let from = inner.shares.first().map_or(0, |(at, _)| *at);
-            let to = inner.shares.last().map_or(0, |(at, _)| *at);
-            let mut area = 0.0;
-            for pair in inner.shares.windows(2) {
-                area += pair[0].1 * (pair[1].0 - pair[0].0) as f64;
-            }
-            if to > from { area / (to - from) as f64 } else { 0.0 }
-        })
+        self.with(|inner| inner.budget.used_share())
+    }
+
+    /// Requests so far, what they cost in TSTU, and the least time that the budget allows for them.
+    pub fn spent(&self) -> (u64, f64, i64) {
+        self.with(|inner| (inner.budget.requests, inner.budget.sum, inner.budget.least_us()))
+    }
+
+    /// So many items on a page.
+    pub fn pages_of(&self, items: usize) {
+        self.with(|inner| inner.page = items);
     }
 }
 
@@ -188,11 +226,13 @@ async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Result<
         method: parts.method.to_string(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
+    let clock = Arc::clone(&inner.lock().unwrap().clock);
     let told = inner.lock().unwrap().answer(&asked, &authorization);
+    clock.pass(LATENCY_US).await;
     Ok(told)
 }
 
-fn percent(text: &str) -> String {
+pub(super) fn percent(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
@@ -225,8 +265,12 @@ impl Inner {
         }
         // ":token-0" and so on, as a personal access token is sent.
         use std::fmt::Write;
-        let expected = base64(format!(":{}", self.token).as_bytes());
-        if authorization != format!("Basic {expected}") {
+        let good = match &self.trusted {
+            Some(trusted) => trusted(authorization),
+            None => authorization == format!("Basic {}", base64(format!(":{}", self.token).as_bytes())),
+        };
+        if !good {
+            self.turned_away += 1;
             return match now_us % 2 {
                 0 => plain(203, "<html>Sign in</html>"),
                 _ => Response::builder().status(302).header("location", "/signin").body(Full::default()).unwrap(),
@@ -241,9 +285,9 @@ impl Inner {
                 _ => plain(502, ""),
             };
         }
-        let used = self.spend(asked, now_us);
+        let used = self.budget.spend(asked.method == "POST" || asked.query.contains_key("$top"), now_us);
         if used > LIMIT {
-            self.throttled += 1;
+            self.budget.throttled += 1;
             return Response::builder().status(429).header("retry-after", "30").body(Full::default()).unwrap();
         }
         let mut response = self.respond(asked);
@@ -261,41 +305,14 @@ impl Inner {
         response
     }
 
-    /// Lists cost more than single resources, and no two requests the same.
-    fn spend(&mut self, asked: &Asked, now_us: i64) -> f64 {
-        while self.spent.front().is_some_and(|(at, _)| now_us - at >= WINDOW_US) {
-            self.used -= self.spent.pop_front().unwrap().1;
-        }
-        let heavy = if asked.method == "POST" || asked.query.contains_key("$top") { 2.0 } else { 1.0 };
-        let cost = self.dear * heavy * (0.8 + 0.4 * (now_us / LATENCY_US % 10) as f64 / 10.0);
-        self.spent.push_back((now_us, cost));
-        self.used += cost;
-        if self.used >= LIMIT * 0.9 || !self.shares.is_empty() {
-            self.shares.push((now_us, self.used / LIMIT));
-        }
-        self.used
-    }
-
     fn respond(&mut self, asked: &Asked) -> Response<Full<Bytes>> {
         let (body, token) = match self.route(asked) {
             Told::Status(status) => return plain(status, "{\"message\":\"not found\"}"),
             Told::One(value) => (value, None),
-            Told::Skip(items) => {
-                let (skip, top) =
-                    (asked.number("$skip").or(asked.number("skip")), asked.number("$top").or(asked.number("top")));
-                let some: Vec<Value> = items.into_iter().skip(skip.unwrap_or(0)).take(top.unwrap_or(100)).collect();
-                (json!({"count": some.len(), "value": some}), None)
-            }
-            Told::Pages(items, member) => {
-                const PAGE: usize = 7;
-                let from = asked.number("continuationToken").unwrap_or(0);
-                let next = (from + PAGE < items.len()).then(|| (from + PAGE).to_string());
-                let some: Vec<Value> = items.into_iter().skip(from).take(PAGE).collect();
-                (json!({"count": some.len(), member: some}), next)
-            }
+            Told::Page(page, next) => (page, next),
         };
         // The real answers begin with a byte-order mark at times.
-        let text = if self.used.fract() < 0.2 { format!("\u{feff}{body}") } else { body.to_string() };
+        let text = if self.budget.used.fract() < 0.2 { format!("\u{feff}{body}") } else { body.to_string() };
         let mut response = plain(200, text);
         if let Some(token) = token {
             response.headers_mut().insert("x-ms-continuationtoken", token.parse().unwrap());
@@ -309,9 +326,9 @@ impl Inner {
             return told;
         }
         match at[..] {
-            ["_apis", "projects"] => Told::Skip(self.world.projects.clone()),
-            ["_apis", "graph", "groups"] => Told::Pages(self.world.groups.clone(), "value"),
-            ["_apis", "graph", "users"] => Told::Pages(self.world.users.clone(), "value"),
+            ["_apis", "projects"] => by_number(asked, self.world.projects.iter()),
+            ["_apis", "graph", "groups"] => by_token(asked, self.page, "value", self.world.groups.iter()),
+            ["_apis", "graph", "users"] => by_token(asked, self.page, "value", self.world.users.iter()),
             ["_apis", "graph", "Memberships", group] => {
                 let of = self.world.members.iter().filter(|(g, _)| g == group);
                 let of = of.map(|(g, m)| json!({"containerDescriptor": g, "memberDescriptor": m}));
@@ -357,10 +374,11 @@ impl Inner {
     }
 
     fn of_project(&mut self, project: &str, rest: &[&str], asked: &Asked) -> Told {
-        let world = &self.world;
+        let (world, size) = (&self.world, self.page);
         let of = |all: &[(String, Value)]| -> Vec<Value> {
             all.iter().filter(|(p, _)| p == project).map(|(_, v)| v.clone()).collect()
         };
+        let pull = |id: &str| numbered(&world.pulls, id.parse().ok(), |pull| &pull.resource["pullRequestId"]);
         match *rest {
             ["git", "repositories"] => {
                 let all = world.repositories.iter().filter(|r| r["project"]["id"] == project);
@@ -368,20 +386,18 @@ impl Inner {
             }
             ["git", "repositories", id, "refs"] => {
                 let all = world.refs.iter().filter(|((r, _), _)| r == id);
-                Told::Pages(all.map(|((_, name), at)| json!({"name": name, "objectId": at})).collect(), "value")
+                by_token(asked, size, "value", all.map(|((_, name), at)| json!({"name": name, "objectId": at})))
             }
-            ["git", "repositories", id, "pushes"] => Told::Skip(
-                world.pushes.iter().rev().filter(|(r, _, _)| r == id).map(|(_, push, _)| push.clone()).collect(),
-            ),
+            ["git", "repositories", id, "pushes"] => {
+                by_number(asked, world.pushes.iter().rev().filter(|(r, _, _)| r == id).map(|(_, push, _)| push))
+            }
             ["git", "repositories", id, "commits"] => {
-                let push = asked.number("pushId");
-                let found =
-                    world.pushes.iter().find(|(r, p, _)| r == id && p["pushId"].as_u64().map(|n| n as usize) == push);
-                Told::Skip(found.map(|(_, _, commits)| commits.clone()).unwrap_or_default())
+                let push = numbered(&world.pushes, asked.text("pushId").parse().ok(), |(_, push, _)| &push["pushId"]);
+                let found = push.filter(|(r, _, _)| r == id);
+                by_number(asked, found.iter().flat_map(|(_, _, commits)| commits))
             }
             ["git", "repositories", _, "pullRequests", id, "threads"] => {
-                let pull = world.pulls.iter().find(|p| p.resource["pullRequestId"].to_string() == id);
-                Told::One(json!({"value": pull.map(|p| p.threads.clone()).unwrap_or_default()}))
+                Told::One(json!({"value": pull(id).map(|p| p.threads.clone()).unwrap_or_default()}))
             }
             ["git", "pullrequests"] => {
                 let status = asked.text("searchCriteria.status");
@@ -394,24 +410,19 @@ impl Inner {
                     .filter(|p| p["repository"]["project"]["id"] == project);
                 let all =
                     all.filter(|p| p["status"] == status && p["closedDate"].as_str().is_none_or(|at| at >= since));
-                Told::Skip(all.cloned().collect())
+                by_number(asked, all)
             }
-            ["git", "pullrequests", id] => {
-                let pull = world.pulls.iter().find(|p| p.resource["pullRequestId"].to_string() == id);
-                pull.map_or(Told::Status(404), |p| Told::One(p.resource.clone()))
-            }
-            ["policy", "configurations"] => Told::Pages(of(&world.policies), "value"),
+            ["git", "pullrequests", id] => pull(id).map_or(Told::Status(404), |p| Told::One(p.resource.clone())),
+            ["policy", "configurations"] => by_token(asked, size, "value", of(&world.policies).iter()),
             ["policy", "evaluations"] => {
                 let id = asked.text("artifactId").rsplit('/').next().unwrap_or("");
-                let pull = world.pulls.iter().find(|p| p.resource["pullRequestId"].to_string() == id);
-                Told::Skip(pull.map(|p| p.evaluations.clone()).unwrap_or_default())
+                by_number(asked, pull(id).iter().flat_map(|p| &p.evaluations))
             }
-            ["alert", "repositories", id, "alerts"] => Told::Pages(
-                world.alerts.iter().filter(|(r, _)| r == id).map(|(_, alert)| alert.clone()).collect(),
-                "value",
-            ),
+            ["alert", "repositories", id, "alerts"] => {
+                by_token(asked, size, "value", world.alerts.iter().filter(|(r, _)| r == id).map(|(_, alert)| alert))
+            }
             ["build", "builds", id, "timeline"] => {
-                let build = world.builds.iter().find(|b| b.resource["id"].to_string() == id);
+                let build = numbered(&world.builds, id.parse().ok(), |build| &build.resource["id"]);
                 build.map_or(Told::Status(404), |b| Told::One(json!({"records": b.records})))
             }
             ["build", "builds"] => self.builds(project, asked),
@@ -426,10 +437,10 @@ impl Inner {
                 all.retain(|a| state == "all" || ids.contains(&a["id"].as_str().unwrap()));
                 Told::One(json!({"value": all}))
             }
-            ["pipelines", "environments"] => Told::Pages(of(&world.environments), "value"),
+            ["pipelines", "environments"] => by_token(asked, size, "value", of(&world.environments).iter()),
             ["pipelines", "environments", id, "environmentdeploymentrecords"] => {
                 let all = world.deployments.iter().rev().filter(|(e, _)| e.to_string() == id);
-                Told::Pages(all.map(|(_, d)| d.clone()).collect(), "value")
+                by_token(asked, size, "value", all.map(|(_, d)| d))
             }
             ["pipelines", "checks", "configurations"]
             | ["distributedtask", "queues"]
@@ -440,15 +451,15 @@ impl Inner {
                     let at = run["lastUpdatedDate"].as_str().unwrap();
                     p == project && at >= from && at <= to
                 });
-                Told::Pages(all.map(|(_, run, _)| run.clone()).collect(), "value")
+                by_token(asked, size, "value", all.map(|(_, run, _)| run))
             }
             ["test", "Runs", id, "results"] => {
-                let run = world.test_runs.iter().find(|(_, run, _)| run["id"].to_string() == id);
-                Told::Skip(run.map(|(_, _, results)| results.clone()).unwrap_or_default())
+                let run = numbered(&world.test_runs, id.parse().ok(), |(_, run, _)| &run["id"]);
+                by_number(asked, run.iter().flat_map(|(_, _, results)| results))
             }
             ["wit", "reporting", "workitemrevisions"] => self.revisions(project, asked),
             ["wit", "workItems", id, "comments"] => match world.items.get(&id.parse().unwrap_or(0)) {
-                Some(item) => Told::Pages(item.comments.clone(), "comments"),
+                Some(item) => by_token(asked, size, "comments", item.comments.iter()),
                 None => Told::Status(404),
             },
             _ => Told::Status(404),
@@ -467,13 +478,13 @@ impl Inner {
         let since = asked.text("minTime");
         let all = all
             .filter(|b| (b["status"] == "completed") == done && b["finishTime"].as_str().is_none_or(|at| at >= since));
-        let mut all: Vec<Value> = all.cloned().collect();
-        all.sort_by_key(|b| b["finishTime"].to_string());
-        Told::Pages(all, "value")
+        let mut all: Vec<&Value> = all.collect();
+        all.sort_by(|a, b| a["finishTime"].as_str().cmp(&b["finishTime"].as_str()));
+        by_token(asked, self.page, "value", all.into_iter())
     }
 
     fn revisions(&self, project: &str, asked: &Asked) -> Told {
-        const PAGE: usize = 25;
+        let size = self.page.max(25);
         let name = self.world.projects.iter().find(|p| p["id"] == project).map(|p| p["name"].clone());
         let from = asked.number("continuationToken").unwrap_or(0);
         let of_project = |(id, at): &(i64, usize)| {
@@ -481,7 +492,7 @@ impl Inner {
             (Some(item.revisions[*at]["fields"]["System.TeamProject"].clone()) == name)
                 .then(|| item.revisions[*at].clone())
         };
-        let page: Vec<&(i64, usize)> = self.world.watermarks.iter().skip(from).take(PAGE).collect();
+        let page: Vec<&(i64, usize)> = self.world.watermarks.iter().skip(from).take(size).collect();
         let next = from + page.len();
         let values: Vec<Value> = page.iter().filter_map(|mark| of_project(*mark)).collect();
         let last = next >= self.world.watermarks.len();
@@ -506,7 +517,7 @@ impl Inner {
     }
 
     fn audit(&self, asked: &Asked) -> Told {
-        const PAGE: usize = 30;
+        let size = self.page.max(30);
         let (from, to) = (asked.text("startTime"), asked.text("endTime"));
         let all = self.world.audit.iter().rev().filter(|e| {
             let at = e["timestamp"].as_str().unwrap();
@@ -514,10 +525,10 @@ impl Inner {
         });
         let skip = asked.number("continuationToken").unwrap_or(0);
         let all: Vec<&Value> = all.collect();
-        let more = skip + PAGE < all.len();
-        let some: Vec<&Value> = all.into_iter().skip(skip).take(PAGE).collect();
+        let more = skip + size < all.len();
+        let some: Vec<&Value> = all.into_iter().skip(skip).take(size).collect();
         Told::One(
-            json!({"decoratedAuditLogEntries": some, "hasMore": more, "continuationToken": (skip + PAGE).to_string()}),
+            json!({"decoratedAuditLogEntries": some, "hasMore": more, "continuationToken": (skip + size).to_string()}),
         )
     }
 }

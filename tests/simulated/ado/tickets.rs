@@ -16,7 +16,7 @@ struct Trial {
 impl Trial {
     fn new(actions: &str) -> Trial {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let clock = Arc::new(Turned(AtomicI64::new(BEGINNING_US)));
+        let clock = Turned::starting();
         let door = runtime.block_on(Door::open(World::new(3), clock));
         let house = House::new();
         let (file, settings, token) = (house.beside("pods.sql"), house.beside("actions.yaml"), house.beside("token"));

@@ -1,18 +1,23 @@
 //! What the organization holds, and how it changes. Everything is decided by the seed and the time, so that two runs over
 //! one seed have the same history whatever they ask.
 
+mod history;
+
 use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use super::clock::BEGINNING_US;
 use super::date::rfc3339;
 
 /// Address that resources name; the door's own port would differ between two runs.
 pub const HOME: &str = "https://dev.azure.com/acme";
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 const CHANGES_AN_HOUR: usize = 40;
+/// When the organization was made.
+const FIRST_DAY_US: i64 = BEGINNING_US - 20 * 86_400_000_000;
 
 /// One pull request with what hangs on it.
 pub struct Pull {
@@ -73,12 +78,12 @@ fn person(n: i64) -> Value {
 impl World {
     /// A small organization.
     pub fn new(seed: u64) -> World {
-        World::sized(seed, 2, 2, 12)
+        World::sized(seed, FIRST_DAY_US, 2, 2, 12)
     }
 
     /// One with many repositories and work items.
     pub fn large(seed: u64, size: usize) -> World {
-        let mut world = World::sized(seed, 4, size / 4, size * 40);
+        let mut world = World::sized(seed, FIRST_DAY_US, 4, size / 4, size * 40);
         for _ in 0..size {
             world.now_us += 1_000_000;
             world.change();
@@ -92,10 +97,10 @@ impl World {
         world
     }
 
-    fn sized(seed: u64, projects: usize, repositories: usize, items: usize) -> World {
+    fn sized(seed: u64, now_us: i64, projects: usize, repositories: usize, items: usize) -> World {
         let mut world = World {
             dice: StdRng::seed_from_u64(seed),
-            now_us: super::BEGINNING_US - 20 * 86_400_000_000,
+            now_us,
             next: 100,
             projects: vec![],
             repositories: vec![],

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::world::Pull;
-use super::{Asked, Door, Inner, Told};
+use super::{Asked, Door, Inner, Told, by_number};
 
 /// Numbers of what is written, apart from those of the world's own life.
 const FIRST: i64 = 700_000;
@@ -78,7 +78,7 @@ impl Inner {
                     (self.repository(project, repository)?["id"].clone(), asked.text("searchCriteria.sourceRefName"));
                 let pulls = self.world.pulls.iter().map(|pull| &pull.resource);
                 let pulls = pulls.filter(|pull| pull["repository"]["id"] == id && pull["sourceRefName"] == source);
-                Told::Skip(pulls.cloned().collect())
+                by_number(asked, pulls)
             }
             ("POST", [project, "_apis", "git", "repositories", repository, "pullrequests"]) => {
                 self.make_pull(project, repository, asked)
