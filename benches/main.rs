@@ -5,6 +5,7 @@
 //! of the size and leaves the tracked results alone. Figures count on a quiet machine only; the driver says when it is
 //! not.
 
+mod ado;
 #[allow(dead_code)]
 #[path = "../tests/simulated/kubernetes.rs"]
 mod api_server;
@@ -27,6 +28,14 @@ mod load;
 mod logs;
 mod machine;
 mod needle;
+#[allow(dead_code)]
+#[path = "../tests/simulated/ado"]
+mod organization {
+    pub mod clock;
+    mod date;
+    pub mod door;
+    pub mod world;
+}
 mod page;
 mod peer;
 mod policy;
@@ -96,6 +105,11 @@ pub const SUITES: &[Suite] = &[
         name: "kubernetes",
         shows: "25,000 pods listed and watched: memory, first full table, time to visible",
         run: kubernetes::run,
+    },
+    Suite {
+        name: "ado",
+        shows: "35,000 entities of Azure DevOps from nothing: the budget used, time, memory",
+        run: ado::run,
     },
     Suite {
         name: "audit",
