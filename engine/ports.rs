@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use serde_json::Value;
 
 use crate::error::Result;
 use crate::table::{Column, Table};
@@ -13,6 +14,21 @@ use crate::table::{Column, Table};
 pub trait Redactor: Send + Sync + std::fmt::Debug {
     /// A text of no column without secrets and personal data; borrowed when there was nothing to take out.
     fn redact<'a>(&self, text: &'a str) -> Cow<'a, str>;
+    /// The same for a document, whose members stay; borrowed when there was nothing to take out.
+    fn document<'a>(&self, document: &'a Value) -> Cow<'a, Value> {
+        let text = match document {
+            Value::Null | Value::Bool(_) => return Cow::Borrowed(document),
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            whole => Cow::Owned(whole.to_string()),
+        };
+        let clean = match self.redact(&text) {
+            Cow::Borrowed(_) => return Cow::Borrowed(document),
+            Cow::Owned(clean) => clean,
+        };
+        let nested = matches!(document, Value::Array(_) | Value::Object(_));
+        let parsed = if nested { serde_json::from_str(&clean).ok() } else { None };
+        Cow::Owned(parsed.unwrap_or(Value::String(clean)))
+    }
     /// What treats the cells of a column; `None` leaves them as they are.
     fn column<'a>(&'a self, table: &Table, column: &Column) -> Option<Box<dyn ColumnRedactor + 'a>>;
 }

@@ -15,9 +15,13 @@ mod read;
 mod scrub;
 mod table;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use sqlx::SqlSafeStr;
 
 use crate::error::{Error, Kind, Result};
+use crate::ports::{NoRedaction, Redactor};
 use crate::rows::Value;
 use crate::settings::Settings;
 use database::{Database, Open};
@@ -36,6 +40,9 @@ pub const FILE: &str = "state.db";
 #[derive(Debug, Clone)]
 pub struct State {
     database: Database,
+    redactor: Arc<dyn Redactor>,
+    /// See [`State::lose_answers`].
+    lost: Arc<AtomicU32>,
 }
 
 impl State {
@@ -55,7 +62,23 @@ impl State {
                 )));
             }
         };
-        Ok(State { database })
+        Ok(State { database, redactor: Arc::new(NoRedaction), lost: Arc::default() })
+    }
+
+    /// The same with what takes secrets and personal data out of texts. Whoever writes a text of somebody else asks it first.
+    pub fn with_redactor(self, redactor: Arc<dyn Redactor>) -> State {
+        State { redactor, ..self }
+    }
+
+    /// What texts of others pass before they are written here.
+    pub fn redactor(&self) -> &Arc<dyn Redactor> {
+        &self.redactor
+    }
+
+    /// For trials: so many transactions that commit from now on are durable, and whoever asked is told `Unavailable`, as where
+    /// a connection breaks behind a commit.
+    pub fn lose_answers(&self, count: u32) {
+        self.lost.store(count, Ordering::SeqCst);
     }
 
     /// Runs one writing statement, durable when this returns; the answer is the number of rows it changed.
@@ -79,7 +102,9 @@ impl State {
 
     /// Begins a writing transaction. Dropped without `commit`, it changed nothing.
     pub async fn transaction(&self) -> Result<Transaction> {
-        self.database.begin().await.map(|open| Transaction { open, failed: false })
+        let open = self.database.begin().await?;
+        let (redactor, lost) = (Arc::clone(&self.redactor), Arc::clone(&self.lost));
+        Ok(Transaction { open, failed: false, redactor, lost })
     }
 
     /// Waits for running calls and closes the database; later calls fail with `Unavailable`.
@@ -93,9 +118,16 @@ pub struct Transaction {
     open: Open,
     /// Whether a statement failed. PostgreSQL would answer a commit then as if it were one, and SQLite keep the rest.
     failed: bool,
+    redactor: Arc<dyn Redactor>,
+    lost: Arc<AtomicU32>,
 }
 
 impl Transaction {
+    /// What texts of others pass before they are written here.
+    pub fn redactor(&self) -> Arc<dyn Redactor> {
+        Arc::clone(&self.redactor)
+    }
+
     /// Runs one writing statement; the answer is the number of rows it changed.
     pub async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value]) -> Result<u64> {
         self.open.execute(sql, values).await.inspect_err(|_| self.failed = true)
@@ -116,6 +148,10 @@ impl Transaction {
                 Err(Error::new(Kind::Internal, "commit to the state database: a statement failed, nothing is written"))
             }
             false => self.open.commit().await,
+        }?;
+        match self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Err(Error::new(Kind::Unavailable, "commit to the state database: the connection broke")),
+            Err(_) => Ok(()),
         }
     }
 }

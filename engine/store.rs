@@ -137,7 +137,7 @@ impl Store {
         let owner = OwnerLock::acquire(&settings.data)?;
         crate::backup::refuse_unfinished(&settings.data)?;
         let place = Place::open(&settings).await?;
-        let state = Arc::new(State::open(&settings).await?);
+        let state = Arc::new(State::open(&settings).await?.with_redactor(Arc::clone(&ports.redactor)));
         let memory = Memory::new(settings.memory_bytes_max)?;
         // The log first: it fences an earlier owner, and only then do the tables say how far that one flushed.
         let (log, recovered, kept_keys) = Log::open(settings.wal, &settings.data, &place).await?;
