@@ -190,7 +190,8 @@ impl Round {
         let mut wishes = vec![Wish::End(self.ended.clone(), self.now, oneshot::channel().0)];
         wishes.extend(self.jobs.iter().map(|job| Wish::Insert(Box::new(job.clone()), oneshot::channel().0)));
         wishes.push(Wish::Claim(self.count, self.now, oneshot::channel().0));
-        let mut done = group::write(&side.state, "one", &mut wishes, 0, None).await.unwrap();
+        let mut done =
+            group::write(&side.state, "one", &mut wishes, 0, None).await.map_err(|failed| failed.error).unwrap();
         (done.ended.iter().filter(|counts| **counts).count(), done.made, done.claimed.remove(0))
     }
 

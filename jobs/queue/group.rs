@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine::state::Transaction;
-use engine::{Kind, Result, State as Database};
+use engine::{Error, Kind, Result, State as Database};
 use ledger::audit::{Audit, Entry};
 
 use super::claim::claim;
@@ -27,6 +27,20 @@ pub(super) struct Done {
     pub taken: Vec<Taken>,
 }
 
+/// A group that is not known to be written.
+pub(super) struct Failed {
+    /// Why.
+    pub error: Error,
+    /// Jobs that it took up if it was written after all, which nobody knows where the answer to a commit is lost.
+    pub doubted: Vec<Taken>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed { error, doubted: Vec::new() }
+    }
+}
+
 /// Writes all wishes or none; durable when this returns. Jobs are taken up for so many places.
 pub(super) async fn write(
     state: &Database,
@@ -34,7 +48,7 @@ pub(super) async fn write(
     wishes: &mut [Wish],
     places: usize,
     crew: Option<Arc<Crew>>,
-) -> Result<Done> {
+) -> std::result::Result<Done, Failed> {
     let mut done = Done::default();
     let mut open = state.transaction().await?;
     let ends: Vec<Ending<'_>> = wishes.iter().flat_map(endings).collect();
@@ -70,7 +84,10 @@ pub(super) async fn write(
     for (audit, entries) in audited {
         audit.record_in(&mut open, entries).await?;
     }
-    open.commit().await?;
+    if let Err(error) = open.commit().await {
+        let asked_for = done.claimed.into_iter().flatten().map(|job| Taken { job, begun: None });
+        return Err(Failed { error, doubted: done.taken.into_iter().chain(asked_for).collect() });
+    }
     Ok(done)
 }
 

@@ -4,6 +4,9 @@
 //!
 //! Free places wait here for jobs, so that the end of one and the beginning of the next are one commit, and so are the making
 //! of a job and its beginning.
+//!
+//! Where the answer to a commit is lost, nobody knows whether the jobs that it took up are ours: the database is asked, and those
+//! that are go to the next places as if nothing had happened.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +18,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::group::{self, Done};
+use super::claim::held;
+use super::group::{self, Done, Failed};
 use super::limit::NEXT_DUE;
 use super::{Claimed, Ended, NewJob};
 use crate::flow::Flow;
@@ -92,7 +96,17 @@ pub(super) trait Part: Send + Sync {
 /// Starts the writer. It ends when nobody can ask it any more.
 pub(super) fn start(state: Arc<Database>, owner: String) -> mpsc::Sender<Wish> {
     let (sender, inbox) = mpsc::channel(WISHES_WAITING_MAX);
-    let writer = Writer { state, owner, inbox, idle: VecDeque::new(), last: 0, more: true, rest_until: None };
+    let writer = Writer {
+        state,
+        owner,
+        inbox,
+        idle: VecDeque::new(),
+        doubted: Vec::new(),
+        found: VecDeque::new(),
+        last: 0,
+        more: true,
+        rest_until: None,
+    };
     tokio::spawn(writer.run());
     sender
 }
@@ -103,6 +117,10 @@ struct Writer {
     inbox: mpsc::Receiver<Wish>,
     /// Places without a job, longest first.
     idle: VecDeque<Place>,
+    /// Jobs of which nobody knows whether they were taken up.
+    doubted: Vec<Taken>,
+    /// Jobs that were taken up, and wait for a place.
+    found: VecDeque<Taken>,
     /// How many wishes the last group had.
     last: usize,
     /// Whether something may be due that nobody has looked at.
@@ -186,8 +204,10 @@ impl Writer {
     async fn settle(&mut self, group: Vec<Wish>) {
         let (mut waiting, mut tries, mut with_jobs) = (vec![group], 0, true);
         while let Some(mut group) = waiting.pop() {
+            self.ask_again().await;
             let places = if with_jobs { self.places(&group) } else { 0 };
             if group.is_empty() && places == 0 {
+                self.hand_out();
                 continue;
             }
             let crew = self.crew(&group);
@@ -197,32 +217,35 @@ impl Writer {
                     self.more = if places == 0 { self.more || !group.is_empty() } else { done.taken.len() == places };
                     self.answer(group, done);
                 }
-                Err(error) => match error.kind() {
-                    Kind::Overloaded { .. } if tries < TRIES_MAX => {
-                        tries += 1;
-                        tokio::time::sleep(TRY_AGAIN * tries).await;
-                        waiting.push(group);
-                    }
-                    // Where the database answers, one of these wishes made its transaction unusable.
-                    Kind::Unavailable if !self.answers().await => {
-                        self.rest(&error, places);
-                        refuse(group, &error);
-                    }
-                    // A group that is refused is written without new jobs, then in halves: who is wrong stands alone at last.
-                    _ if with_jobs => {
-                        with_jobs = false;
-                        self.more = true;
-                        if group.is_empty() {
-                            self.rest(&error, places);
+                Err(Failed { error, doubted }) => {
+                    self.doubted.extend(doubted);
+                    match error.kind() {
+                        Kind::Overloaded { .. } if tries < TRIES_MAX => {
+                            tries += 1;
+                            tokio::time::sleep(TRY_AGAIN * tries).await;
+                            waiting.push(group);
                         }
-                        waiting.push(group);
+                        // Where the database answers, one of these wishes made its transaction unusable.
+                        Kind::Unavailable if !self.answers().await => {
+                            self.rest(&error, places);
+                            refuse(group, &error);
+                        }
+                        // A group that is refused is written without new jobs, then in halves: who is wrong stands alone at last.
+                        _ if with_jobs => {
+                            with_jobs = false;
+                            self.more = true;
+                            if group.is_empty() {
+                                self.rest(&error, places);
+                            }
+                            waiting.push(group);
+                        }
+                        _ if group.len() > 1 => {
+                            let later = group.split_off(group.len() / 2);
+                            waiting.extend([later, group]);
+                        }
+                        _ => refuse(group, &error),
                     }
-                    _ if group.len() > 1 => {
-                        let later = group.split_off(group.len() / 2);
-                        waiting.extend([later, group]);
-                    }
-                    _ => refuse(group, &error),
-                },
+                }
             }
         }
     }
@@ -235,12 +258,49 @@ impl Writer {
         }
         self.idle.retain(|place| !place.reply.is_closed());
         let turns = group.iter().filter(|wish| matches!(wish, Wish::Turn(..))).count();
-        self.idle.len() + turns
+        (self.idle.len() + turns).saturating_sub(self.found.len())
     }
 
     fn crew(&self, group: &[Wish]) -> Option<Arc<Crew>> {
         let turning = || group.iter().find_map(|wish| if let Wish::Turn(_, place) = wish { Some(place) } else { None });
         self.idle.front().or_else(turning).map(|place| Arc::clone(&place.crew))
+    }
+
+    /// Asks which of the jobs in doubt were taken up, until the database says so.
+    async fn ask_again(&mut self) {
+        if self.doubted.is_empty() {
+            return;
+        }
+        let jobs: Vec<&Claimed> = self.doubted.iter().map(|taken| &taken.job).collect();
+        match held(&self.state, &self.owner, &jobs).await {
+            Ok(held) => {
+                let is_ours = |taken: &Taken| held.contains(&(taken.job.id.clone(), taken.job.attempt));
+                self.found.extend(self.doubted.drain(..).filter(is_ours));
+            }
+            Err(error) => tracing::warn!(%error, "whether jobs were taken up is not known yet, and asked again"),
+        }
+    }
+
+    /// Gives free places what was taken up for them.
+    fn hand_out(&mut self) {
+        while let Some(taken) = self.found.pop_front() {
+            let Some(place) = self.idle.pop_front() else { return self.found.push_front(taken) };
+            if let Err(Ok(taken)) = place.reply.send(Ok(taken)) {
+                self.found.push_front(taken);
+            }
+        }
+    }
+
+    /// Gives somebody the jobs that were taken up for it, and others that wait, as many as it wants.
+    fn give(&mut self, mut jobs: Vec<Claimed>, count: i64, reply: Reply<Vec<Claimed>>) {
+        let most = usize::try_from(count).unwrap_or(0);
+        // What follows first from a flow is known to a place only.
+        while jobs.len() < most && self.found.front().is_some_and(|taken| taken.begun.is_none()) {
+            jobs.extend(self.found.pop_front().map(|taken| taken.job));
+        }
+        if let Err(Ok(jobs)) = reply.send(Ok(jobs)) {
+            self.found.extend(jobs.into_iter().map(|job| Taken { job, begun: None }));
+        }
     }
 
     async fn answers(&self) -> bool {
@@ -266,7 +326,7 @@ impl Writer {
                     let count = ends.iter().filter(|_| ended.next().unwrap_or_default()).count();
                     let _ = reply.send(Ok(count));
                 }
-                Wish::Claim(.., reply) => drop(reply.send(Ok(claimed.next().unwrap_or_default()))),
+                Wish::Claim(count, _, reply) => self.give(claimed.next().unwrap_or_default(), count, reply),
                 Wish::Part(part) => part.answer(Ok(())),
                 Wish::Turn(last, place) => {
                     if let Some((job, _)) = last.filter(|_| !ended.next().unwrap_or_default()) {
@@ -278,17 +338,9 @@ impl Writer {
                 Wish::Look => {}
             }
         }
-        let mut taken: VecDeque<Taken> = done.taken.into();
-        while let Some(job) = taken.pop_front() {
-            let Some(place) = self.idle.pop_front() else {
-                // Everybody left while it was taken up: its lease ends, and somebody else does it.
-                tracing::warn!(job = job.job.id, "a job was taken up that nobody does");
-                continue;
-            };
-            if let Err(Ok(job)) = place.reply.send(Ok(job)) {
-                taken.push_front(job);
-            }
-        }
+        // Where everybody left in between, the next place does it.
+        self.found.extend(done.taken);
+        self.hand_out();
     }
 }
 

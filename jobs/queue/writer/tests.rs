@@ -126,8 +126,59 @@ async fn a_free_place_gets_a_job_with_the_commit_that_makes_it(state: Arc<Databa
     assert_eq!(count(&state, "SELECT count(*) AS n FROM job_done").await, 1);
 }
 
+async fn a_lost_answer_loses_no_job(state: Arc<Database>) {
+    let (queue, crew) = (Queue::new(Arc::clone(&state), "one"), crew());
+    let flow = |id: &str| NewJob {
+        kind: crate::queue::FLOW.to_owned(),
+        arguments: serde_json::json!({ "flow": "callback", "input": { "url": "http://nowhere" } }),
+        ..job(id, id)
+    };
+    // Made and taken up in one commit, of which nobody hears.
+    let waiting = tokio::spawn({
+        let (queue, crew) = (queue.clone(), crew.clone());
+        async move { queue.turn(None, &crew).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    state.lose_answers(1);
+    assert!(!queue.add(flow("flow")).await.unwrap(), "it is there already");
+    let taken = waiting.await.unwrap().unwrap();
+    assert_eq!((taken.job.id.as_str(), taken.job.attempt), ("flow", 1));
+    assert!(taken.begun.is_some(), "its first step was intended, and nobody was called");
+    // An end, and the beginning of what was there before.
+    for id in ["a", "b", "c"] {
+        queue.add(job(id, id)).await.unwrap();
+    }
+    state.lose_answers(1);
+    let next = queue.turn(Some((taken.job, done())), &crew).await.unwrap();
+    assert_eq!((next.job.id.as_str(), next.job.attempt), ("a", 1));
+    assert_eq!(count(&state, "SELECT count(*) AS n FROM job_done").await, 1);
+    // A place that has nothing to hand in.
+    state.lose_answers(1);
+    let alone = queue.turn(None, &crew).await.unwrap();
+    assert_eq!((alone.job.id.as_str(), alone.job.attempt), ("b", 1));
+    // Whoever asks without a place.
+    state.lose_answers(1);
+    let claimed = queue.claim(10, 1).await.unwrap();
+    assert_eq!(claimed.iter().map(|job| (job.id.as_str(), job.attempt)).collect::<Vec<_>>(), [("c", 1)]);
+    let ends: Vec<_> = [next.job, alone.job, claimed[0].clone()].map(|job| (job, done())).into();
+    assert_eq!(queue.end(&ends, 2).await.unwrap(), 3, "each was theirs");
+    assert_eq!(count(&state, "SELECT count(*) AS n FROM job").await, 0);
+    assert_eq!(count(&state, "SELECT count(*) AS n FROM effect WHERE state = 'intent' AND job <> 'flow'").await, 0);
+}
+
+async fn what_was_not_taken_up_is_nobodys(state: Arc<Database>) {
+    let queue = Queue::new(Arc::clone(&state), "one");
+    queue.add(job("1", "a")).await.unwrap();
+    queue.add(job("2", "b")).await.unwrap();
+    let first = queue.claim(1, 1).await.unwrap().remove(0);
+    let (later, other) = (Claimed { attempt: 2, ..first.clone() }, Claimed { id: "2".to_owned(), ..first.clone() });
+    let held = held(&state, "one", &[&first, &later, &other]).await.unwrap();
+    assert_eq!(held.into_iter().collect::<Vec<_>>(), [("1".to_owned(), 1)]);
+    assert!(super::held(&state, "two", &[&first]).await.unwrap().is_empty());
+}
+
 async fn clear(state: &Database) {
-    for sql in ["DELETE FROM job", "DELETE FROM job_done", "DELETE FROM effect"] {
+    for sql in ["DELETE FROM job", "DELETE FROM job_done", "DELETE FROM effect", "DELETE FROM step"] {
         state.execute(sql, &[]).await.unwrap();
     }
 }
@@ -137,7 +188,11 @@ async fn suite(state: Arc<Database>) {
     clear(&state).await;
     a_refused_wish_hurts_no_other(Arc::clone(&state)).await;
     clear(&state).await;
-    a_free_place_gets_a_job_with_the_commit_that_makes_it(state).await;
+    a_free_place_gets_a_job_with_the_commit_that_makes_it(Arc::clone(&state)).await;
+    clear(&state).await;
+    a_lost_answer_loses_no_job(Arc::clone(&state)).await;
+    clear(&state).await;
+    what_was_not_taken_up_is_nobodys(state).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
