@@ -207,7 +207,7 @@ impl Approvals {
         operates: bool,
         now_us: i64,
     ) -> Result<Verdict> {
-        let why = why.map(|why| why.chars().take(WHY_CHARS_MAX).collect::<String>());
+        let why = why.map(|why| self.state.redactor().redact(why).chars().take(WHY_CHARS_MAX).collect::<String>());
         let none = || Error::new(Kind::NotFound, format!("there is no approval {id}"));
         let job = self.state.fetch("SELECT job FROM approval WHERE id = $1", &[id.into()]).await?;
         let job: String = job.first().ok_or_else(none)?.get("job")?;

@@ -389,6 +389,7 @@ async fn upsert_rule(open: &mut Transaction, rule: &Rule, enabled: bool, now_us:
 }
 
 async fn insert_run(open: &mut Transaction, run: &Run) -> Result<bool> {
+    let redactor = open.redactor();
     let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     let values = [
         run.rule.as_str().into(),
@@ -401,7 +402,8 @@ async fn insert_run(open: &mut Transaction, run: &Run) -> Result<bool> {
         count(run.counts[1]),
         count(run.counts[2]),
         serde_json::to_string(&run.result).unwrap_or_default().into(),
-        run.error.as_deref().into(),
+        // What failed may repeat a cell.
+        run.error.as_deref().map(|error| redactor.redact(error).into_owned()).into(),
         Value::Time(run.began_us),
         Value::Time(run.ended_us),
     ];

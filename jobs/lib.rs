@@ -10,6 +10,7 @@ mod databases;
 pub mod evaluate;
 pub mod flow;
 pub mod freshness;
+pub mod given;
 pub mod preview;
 pub mod queue;
 pub mod rows;

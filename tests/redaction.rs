@@ -71,3 +71,50 @@ fn rules_of_a_file_hold_and_a_dry_run_finds_what_they_kept() {
     let refused = ground.run(&["redact", "preview", "--table", "nothing"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("there is no table nothing"), "{}", refused.stderr);
 }
+
+/// What a flow is given and told, and what the other side says to it.
+#[test]
+fn what_flows_are_given_is_in_no_file_of_the_store() {
+    use crate::rules::receiver::Receiver;
+    // As GitHub writes its tokens; made up.
+    const TOKEN: &str = "ghp_1A2b3C4d5E6f7G8h9I0jK1lM2nO3pQ4rS5tU";
+    let (ground, receiver) = (Ground::new(), Receiver::start());
+    let actions = ground.beside("actions.yaml");
+    std::fs::write(&actions, format!("hosts: ['{}']\n", receiver.address())).unwrap();
+    let server = Server::start(&ground, &["--actions", actions.to_str().unwrap()]);
+    let said = |of: &str| format!("{of}: transfer to {IBAN} for {MAIL} with {TOKEN}");
+    let post = |path: &str, body: Value| {
+        let reply = server.connect().post(path, "application/json", body.to_string());
+        assert_eq!(reply.status, 202, "{path}: {}", reply.text());
+        serde_json::from_slice::<Value>(&reply.body).unwrap()
+    };
+    let url = format!("http://{}/run", receiver.address());
+    let input = serde_json::json!({ "url": url, "text": said("input"), "more": { "deep": [said("list")] } });
+    let start = serde_json::json!({ "flow": "callback", "input": input, "key": "k" });
+    let id = post("/flows", start.clone())["id"].as_str().unwrap().to_owned();
+    assert_eq!(post("/flows", start)["id"], id.as_str(), "the same input is the same flow");
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{what}\n{}", server.log());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    until("the service is called", &|| !receiver.texts().is_empty());
+    let masked = "input: transfer to [redacted:iban] for [redacted:email_address] with [redacted:";
+    assert!(receiver.texts()[0].starts_with(masked), "{:?}", receiver.texts());
+    post(&format!("/flows/{id}/signals/answered"), serde_json::json!({ "said": said("signal") }));
+    let done = format!("SELECT count(*) FROM job_done WHERE id = '{id}' AND output LIKE '%[redacted:iban]%'");
+    until("the flow ends", &|| server.cell(&done) == "1");
+    drop(server);
+    for file in std::fs::read_dir(ground.data()).unwrap().map(|file| file.unwrap().path()) {
+        if !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state.db")) {
+            continue;
+        }
+        let bytes = std::fs::read(&file).unwrap();
+        for secret in [IBAN, MAIL, TOKEN] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", file.display());
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! What people and doors do to flows: start, look, signal, cancel, and say what became of a step that nobody knows about.
-//! Each change and its row in the audit log are one transaction.
+//! Each change and its row in the audit log are one transaction. What they say passes the redactor before anything is written.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::rows::{StepRow, StepState};
 use super::stored::{self, NEVER_US, input_of, name_of};
+use crate::given;
 use crate::queue::{FLOW, NewJob, PRIORITY, Queue, Terms, insert, wake};
 
 /// Flows that one listing shows.
@@ -67,13 +68,14 @@ impl Desk {
             return Err(Error::invalid(faults.join("; ")));
         }
         bounded(&start.input)?;
+        let input = given::document(&**self.state.redactor(), &start.input);
         let tenant = owned(caller, start.tenant.as_deref())?;
         let key = start.key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let of_tenant = tenant.as_deref().map_or_else(String::new, |tenant| format!("{tenant}/"));
         let job = NewJob {
             id: uuid::Uuid::now_v7().to_string(),
             kind: FLOW.to_owned(),
-            arguments: json!({ "flow": flow.name, "input": start.input }),
+            arguments: json!({ "flow": flow.name, "input": input }),
             dedupe: format!("flow/{}/{of_tenant}{key}", flow.name),
             cause: format!("started by {}", caller.scope.principal),
             run_us: now_us,
@@ -115,6 +117,7 @@ impl Desk {
         now_us: i64,
     ) -> Result<bool> {
         bounded(payload)?;
+        let payload = given::document(&**self.state.redactor(), payload);
         let mut open = self.state.transaction().await?;
         let tenant = self.hold(&mut open, job, caller, now_us).await?;
         let waiting = "SELECT count(*) AS n FROM signal WHERE job = $1 AND step IS NULL";
@@ -141,6 +144,7 @@ impl Desk {
     pub async fn cancel(&self, job: &str, why: &str, caller: &Caller, now_us: i64) -> Result<()> {
         let mut open = self.state.transaction().await?;
         let tenant = self.hold(&mut open, job, caller, now_us).await?;
+        let why = self.state.redactor().redact(why);
         let reason = format!("{} cancelled it: {why}", name(caller));
         let sql = "UPDATE job SET cancel = COALESCE(cancel, $2) WHERE id = $1 AND state <> 'dead'";
         if open.execute(sql, &[job.into(), reason.into()]).await? == 0 {
@@ -164,7 +168,7 @@ impl Desk {
         let mut open = self.state.transaction().await?;
         let tenant = self.hold(&mut open, job, caller, now_us).await?;
         let (state, text) = match output {
-            Some(output) => (StepState::Done, output.to_string()),
+            Some(output) => (StepState::Done, given::document(&**self.state.redactor(), output).to_string()),
             None => (StepState::Retrying, String::new()),
         };
         let values = [job.into(), step.into(), state.word().into(), text.into(), Cell::Time(now_us)];

@@ -125,7 +125,7 @@ impl Driver {
             let Next::Call(call) = now else { return Ok(()) };
             reached(Point::FlowIntended);
             let began_us = self.clock.now_us();
-            let outcome = self.act(&call).await;
+            let outcome = self.act(&call).await.redacted(&**self.queue.state().redactor());
             reached(Point::FlowCalled);
             self.tell_call(&seat, &call, &outcome, began_us);
             let event = Event::Ended { step: call.step, undo: call.undo, outcome };

@@ -1,15 +1,17 @@
 //! Who does what steps ask for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::Result;
+use engine::{Redactor, Result};
 use serde_json::Value;
 
 use super::draft::{self, DRAFT_PULL_REQUEST};
 use super::forge::Forges;
 use crate::actions::{Effect, Settings};
+use crate::given;
 
 /// One call of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +67,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The same without secrets and personal data: what other steps and the database get to see.
+    pub fn redacted(self, redactor: &dyn Redactor) -> Self {
+        let text = |text: String| match redactor.redact(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(clean) => clean,
+        };
+        match self {
+            Outcome::Done { target, output } => {
+                Outcome::Done { target: text(target), output: given::document(redactor, &output) }
+            }
+            Outcome::Failed { error, retry_after } => Outcome::Failed { error: text(error), retry_after },
+            Outcome::Refused { error } => Outcome::Refused { error: text(error) },
+        }
+    }
+
     /// An error of ours as an outcome: what somebody must change is refused, the rest is tried again.
     pub fn of(error: &engine::Error) -> Self {
         let text = error.to_string();

@@ -501,6 +501,8 @@ async fn what_follows_first_is_durable_with_the_claim(ground: &Ground) {
     assert_eq!(ground.job("fused").await.as_deref(), Some("waiting"));
 }
 
+mod redaction;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
     let (_data, state) = databases::sqlite().await;

@@ -59,7 +59,8 @@ pub(super) async fn write(open: &mut Transaction, endings: &[Ending<'_>]) -> Res
             Ended::Failed { error, retry_after } if job.attempt < job.attempts_max => {
                 let wait = retry_after.unwrap_or_else(|| backoff(&job.id, job.attempt));
                 let again_us = now_us.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
-                let values = attempt(job, vec![Value::Time(again_us), error.as_str().into()]);
+                let redactor = open.redactor();
+                let values = attempt(job, vec![Value::Time(again_us), redactor.redact(error).into_owned().into()]);
                 written[at] = open.execute(RETRY, &values).await? == 1;
             }
             Ended::Failed { error, .. } | Ended::Refused { error } => {
@@ -83,11 +84,17 @@ async fn move_done(open: &mut Transaction, done: &[Ending<'_>]) -> Result<HashSe
     let rows = MOVE.fetch(open, &ours).await?;
     let moved = rows.iter().map(|row| row.get("id")).collect::<Result<HashSet<String>>>()?;
     let (mut ids, mut told) = (Vec::with_capacity(moved.len()), Vec::with_capacity(moved.len() * 4));
+    let redactor = open.redactor();
     for (job, ended, now_us) in done.iter().filter(|(job, ..)| moved.contains(&job.id)) {
         ids.push(Value::from(job.id.as_str()));
         if let Ended::Done { target, response } = ended {
             let name = Value::from(job.dedupe.as_str());
-            told.extend([name, target.as_str().into(), response.as_str().into(), Value::Time(*now_us)]);
+            told.extend([
+                name,
+                redactor.redact(target).into_owned().into(),
+                redactor.redact(response).into_owned().into(),
+                Value::Time(*now_us),
+            ]);
         }
     }
     if TAKE_OUT.fetch(open, &ids).await?.len() < moved.len() {
@@ -100,10 +107,12 @@ async fn move_done(open: &mut Transaction, done: &[Ending<'_>]) -> Result<HashSe
 }
 
 async fn bury(open: &mut Transaction, job: &Claimed, error: &str, now_us: i64) -> Result<bool> {
-    if open.execute(BURY, &attempt(job, vec![error.into()])).await? == 0 {
+    let redactor = open.redactor();
+    let error = redactor.redact(error);
+    if open.execute(BURY, &attempt(job, vec![error.as_ref().into()])).await? == 0 {
         return Ok(false);
     }
-    open.execute(FAILED, &[job.dedupe.as_str().into(), error.into(), Value::Time(now_us)]).await?;
+    open.execute(FAILED, &[job.dedupe.as_str().into(), error.as_ref().into(), Value::Time(now_us)]).await?;
     for row in open.fetch(PARENT, &[job.id.as_str().into()]).await? {
         wake(open, &row.get::<String>("parent")?, now_us).await?;
     }

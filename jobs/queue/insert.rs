@@ -1,4 +1,5 @@
-//! Jobs made, as a part of a transaction that others share: one of a name that is there or was is none.
+//! Jobs made, as a part of a transaction that others share: one of a name that is there or was is none. What they are given
+//! passes the redactor here, whoever makes them.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -8,6 +9,7 @@ use engine::{Result, Value};
 
 use super::many::Many;
 use super::{ATTEMPTS_MAX, FLOW, NewJob};
+use crate::given;
 
 static INSERT: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
@@ -31,6 +33,7 @@ pub(crate) async fn insert_all<'a>(
     jobs: impl IntoIterator<Item = &'a NewJob>,
 ) -> Result<HashSet<String>> {
     let text = |text: &Option<String>| Value::from(text.as_deref().unwrap_or_default());
+    let redactor = open.redactor();
     let mut values = Vec::new();
     for job in jobs {
         // A flow is taken up each time something happens to it; what may fail too often are its steps.
@@ -38,7 +41,7 @@ pub(crate) async fn insert_all<'a>(
         values.extend([
             job.id.as_str().into(),
             job.kind.as_str().into(),
-            job.arguments.to_string().into(),
+            given::document(&*redactor, &job.arguments).to_string().into(),
             Value::Int(job.terms.priority),
             Value::Time(job.run_us),
             Value::Int(attempts_max),

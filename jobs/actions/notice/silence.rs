@@ -94,7 +94,7 @@ impl Silence {
             starts_us,
             ends_us: starts_us + new.span_us,
             who: new.who.clone(),
-            why: new.why.clone(),
+            why: state.redactor().redact(&new.why).into_owned(),
         };
         let values = [
             silence.id.as_str().into(),
