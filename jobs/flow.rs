@@ -8,6 +8,7 @@ pub mod callback;
 pub mod desk;
 pub mod draft;
 pub mod drive;
+pub mod exemption;
 pub mod forge;
 pub mod hands;
 pub mod machine;
@@ -25,8 +26,13 @@ pub use desk::{Desk, Start};
 pub use hands::{Call, Hands, Outcome, RealHands};
 
 /// Every flow.
-pub const FLOWS: &[&Flow] =
-    &[&draft::DRAFT_PULL_REQUEST, &approved::APPROVED_ACTION, &approved::APPROVED_FLOW, &callback::CALLBACK];
+pub const FLOWS: &[&Flow] = &[
+    &draft::DRAFT_PULL_REQUEST,
+    &approved::APPROVED_ACTION,
+    &approved::APPROVED_FLOW,
+    &callback::CALLBACK,
+    &exemption::SCORE_EXEMPTION,
+];
 
 /// The flow of a name.
 pub fn flow(name: &str) -> Option<&'static Flow> {

@@ -50,6 +50,7 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
         .route("/allocation/compute", get(opencost::allocation))
         .route("/assets", get(opencost::assets))
         .route("/scorecards", get(scorecards::list))
+        .route("/scorecards/exemptions", post(scorecards::ask))
         .route("/tables", get(tables::list))
         .route("/tables/{name}", get(tables::one))
         .route("/v1/embeddings", post(embeddings::embed))

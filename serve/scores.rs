@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use engine::clock::rfc3339;
 use engine::{Error, Kind, Result, Scope};
+use jobs::approval::ANYBODY;
 use jobs::evaluate::table;
+use jobs::flow::exemption::SCORE_EXEMPTION;
+use jobs::flow::{Start, desk};
 use jobs::score::{self, Exemptions, Request, Scorecard};
 use jobs::shipped::SCORECARDS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::house::House;
+use crate::work::Wisher;
 
 /// What somebody wants to know of scorecards, or to happen with them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,6 +70,14 @@ pub enum ScoreWish {
         /// Who asks.
         by: String,
     },
+    /// Asks people for an exemption.
+    AskPeople {
+        /// For what, and whom.
+        ask: Ask,
+        /// The key of whoever asks; without one it is the operator.
+        #[serde(default)]
+        key: Option<String>,
+    },
     /// Approves, denies or revokes an exemption.
     Decide {
         /// The exemption.
@@ -95,6 +107,47 @@ pub struct About {
     pub tenant: Option<String>,
     /// The entity.
     pub entity: Option<String>,
+}
+
+/// An exemption that people are asked for. Who asks is whoever the key says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// The scorecard.
+    pub scorecard: String,
+    /// The check.
+    pub check: String,
+    /// The entity.
+    pub entity: String,
+    /// Its tenant, where several have one of this name.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// For how many days from the decision on.
+    pub days: i64,
+    /// The group whose members vote; everybody who may write, unless it is said.
+    #[serde(default = "anybody")]
+    pub voters: String,
+    /// How many must agree.
+    #[serde(default = "one")]
+    pub quorum: i64,
+    /// No answer for so long is a no: `30m`, `2d`.
+    #[serde(default = "week")]
+    pub deadline: String,
+}
+
+/// Everybody who may write.
+pub fn anybody() -> String {
+    ANYBODY.to_owned()
+}
+
+fn one() -> i64 {
+    1
+}
+
+fn week() -> String {
+    "7d".to_owned()
 }
 
 /// What becomes of an exemption.
@@ -164,6 +217,13 @@ impl House {
                 let id = self.exemptions().request(&request, self.store.clock().now_us()).await?;
                 Ok(json!({ "exemption": id, "state": "pending" }))
             }
+            ScoreWish::AskPeople { ask, key } => {
+                let wisher = match key {
+                    Some(key) => self.known(key).await?,
+                    None => Wisher::operator(),
+                };
+                self.ask_people(ask, &wisher).await
+            }
             ScoreWish::Decide { id, decision, by } => {
                 let now = self.store.clock().now_us();
                 match decision {
@@ -182,6 +242,49 @@ impl House {
     pub async fn standings(&self, scope: &Scope, about: &About) -> Result<Value> {
         self.rows(scope, &format!("SELECT * FROM score WHERE {} ORDER BY scorecard, tenant, entity", about.condition()))
             .await
+    }
+
+    /// Starts the flow that asks people for an exemption; its id is the exemption's.
+    pub async fn ask_people(&self, ask: &Ask, wisher: &Wisher) -> Result<Value> {
+        let scope = &wisher.caller.scope;
+        let about = About {
+            scorecard: Some(ask.scorecard.clone()),
+            tenant: ask.tenant.clone(),
+            entity: Some(ask.entity.clone()),
+        };
+        let tenant = self.tenant_of(scope, &about).await?;
+        let request = Request {
+            scorecard: ask.scorecard.clone(),
+            check: ask.check.clone(),
+            key: (tenant.clone(), ask.entity.clone()),
+            reason: ask.reason.clone(),
+            requester: desk::name(&wisher.caller),
+            days: ask.days,
+        };
+        self.exemptions().check(&request).await?;
+        let deadline = jobs::rule::parse_span(&ask.deadline).map_err(Error::invalid)?;
+        if ask.quorum < 1 || deadline.is_zero() || ask.voters.trim().is_empty() {
+            return Err(Error::invalid("somebody must vote, at least one must agree, and there is a time to do so"));
+        }
+        let question = format!(
+            "{} need not pass {} of {} for {} days: {}",
+            ask.entity,
+            ask.check,
+            ask.scorecard,
+            ask.days,
+            ask.reason.trim()
+        );
+        let input = json!({
+            "scorecard": ask.scorecard, "check": ask.check, "tenant": tenant, "entity": ask.entity, "reason": ask.reason.trim(),
+            "days": ask.days, "ask": question, "voters": ask.voters, "quorum": ask.quorum,
+            "deadline_us": i64::try_from(deadline.as_micros()).unwrap_or(i64::MAX),
+        });
+        // The platform's own entities have no tenant whose key could vote.
+        let tenant = (!tenant.is_empty()).then_some(tenant);
+        let start = Start { flow: SCORE_EXEMPTION.name.to_owned(), input, key: None, tenant, priority: None };
+        let (id, _) = self.desk().start(&start, &wisher.caller, self.store.clock().now_us()).await?;
+        self.runner().wake();
+        Ok(json!({ "exemption": id, "state": "pending", "voters": ask.voters }))
     }
 
     fn exemptions(&self) -> Exemptions {

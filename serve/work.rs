@@ -249,7 +249,7 @@ impl House {
     }
 
     /// Who a key belongs to.
-    async fn known(&self, key: &str) -> Result<Wisher> {
+    pub async fn known(&self, key: &str) -> Result<Wisher> {
         let refused = |refusal: Refusal| Error::new(Kind::Denied, format!("the key is not good: {}", refusal.as_str()));
         let principal = self.directory.examine(key).await?.map_err(refused)?;
         let lacks = || Error::new(Kind::Denied, format!("the key has not the scope {}", Permission::Write.as_str()));
@@ -263,7 +263,8 @@ impl House {
         self.audit.record(caller.entry(action, subject).with(detail)).await.map(|_| ())
     }
 
-    fn desk(&self) -> Desk {
+    /// Where flows are started and spoken to.
+    pub fn desk(&self) -> Desk {
         Desk::new(self.runner().queue().clone(), Some(Arc::clone(&self.audit)))
     }
 
@@ -273,7 +274,7 @@ impl House {
 
     /// Lets runners made from now on do the steps of flows, as far as these settings reach; the first call counts.
     pub fn set_hands(&self, settings: &Settings) -> Result<()> {
-        let hands = RealHands::new(settings, &self.store.settings().data)?;
+        let hands = RealHands::new(settings, &self.store.settings().data, Arc::clone(self.store.state()))?;
         let _ = self.hands.set(Arc::new(hands));
         Ok(())
     }

@@ -254,3 +254,116 @@ fn scorecards_stand_in_postgresql_as_they_do_in_sqlite() {
     let level = "SELECT level, exempt FROM score WHERE entity = 'c/shop/Deployment/good' AND scorecard = 'production-readiness'";
     assert_eq!(csv_rows(&on(&["sql", level, "--format", "csv"]))[1..], [["silver", "1"]]);
 }
+
+/// Somebody's key.
+fn key_of(ground: &Ground, name: &str, tenant: &str, more: &[&str]) -> String {
+    let made = ground.run(&[&["key", "create", name, "--tenant", tenant], more].concat()).ok().stdout;
+    fs::write(ground.beside(&format!("{name}.key")), made.trim()).unwrap();
+    made.trim().to_owned()
+}
+
+/// Waits until an exemption stands so.
+fn stands(ground: &Ground, id: &str, state: &str) -> Value {
+    let begun = std::time::Instant::now();
+    loop {
+        let listed = json_of(ground, &["exempt", "list"]);
+        let one = listed.as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
+        if one.as_ref().is_some_and(|one| one["state"] == state) {
+            return one.unwrap();
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{id} is not {state}: {listed:#}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn people_who_have_proved_who_they_are_agree_to_an_exemption() {
+    let ground = Ground::new();
+    put(&ground, &[deployment("good", "acme.azurecr.io/good:1", true)]);
+    json_of(&ground, &["run"]);
+    let tenant = ground.ask("SELECT DISTINCT tenant FROM score_entity").concat().concat();
+    let ann = key_of(&ground, "ann", &tenant, &["--role", "leads"]);
+    let bob = key_of(&ground, "bob", &tenant, &["--role", "leads"]);
+    let eve = key_of(&ground, "eve", &tenant, &[]);
+    let rival = key_of(&ground, "rival", "rival", &["--role", "leads"]);
+    let mut server = Server::start(&ground, &[]);
+    let post = |server: &Server, key: &str, path: &str, body: &Value| -> (u16, Value) {
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let reply = server.connect().send("POST", path, &headers, body.to_string()).unwrap();
+        (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
+    };
+    let ask = |changed: Value| {
+        let mut wish = json!({
+            "scorecard": CARD, "check": "owned", "entity": GOOD, "reason": "no directory yet", "days": 30, "voters": "leads",
+        });
+        changed.as_object().unwrap().iter().for_each(|(name, value)| wish[name] = value.clone());
+        wish
+    };
+    let door = "/scorecards/exemptions";
+    for (key, changed, status) in [
+        ("nobody", json!({}), 401),
+        (rival.as_str(), json!({}), 404),
+        (ann.as_str(), json!({ "days": 0 }), 400),
+        (ann.as_str(), json!({ "reason": " " }), 400),
+        (ann.as_str(), json!({ "check": "none" }), 404),
+        (ann.as_str(), json!({ "quorum": 0 }), 400),
+        (ann.as_str(), json!({ "deadline": "soon" }), 400),
+        (ann.as_str(), json!({ "requester": "bob" }), 422),
+    ] {
+        let (got, said) = post(&server, key, door, &ask(changed.clone()));
+        assert_eq!(got, status, "{changed}: {said}");
+    }
+    let (status, asked) = post(&server, &ann, door, &ask(json!({})));
+    assert_eq!((status, &asked["state"]), (202, &json!("pending")), "{asked}");
+    let id = asked["exemption"].as_str().unwrap().to_owned();
+    assert_eq!(stands(&ground, &id, "pending")["requester"], format!("{tenant}/ann"));
+    let alone = ground.run(&["score", "exempt", "approve", &id, "--by", "boss"]);
+    assert!(alone.code == Some(2) && alone.stderr.contains("people vote on"), "{}{}", alone.stdout, alone.stderr);
+    // It waits for people, whatever becomes of the process.
+    server.kill9();
+    let server = Server::start(&ground, &[]);
+    let open: Value = serde_json::from_str(&ground.run(&["approval", "list", "--format", "json"]).ok().stdout).unwrap();
+    let vote = format!("/approvals/{}/votes", open[0]["id"].as_str().unwrap());
+    assert!(open[0]["ask"].as_str().unwrap().contains("need not pass owned"), "{open:#}");
+    let yes = json!({ "approve": true });
+    assert_eq!(post(&server, &ann, &vote, &yes).0, 403, "nobody agrees to a wish of its own");
+    assert_eq!(post(&server, &eve, &vote, &yes).0, 403, "she is not in the group");
+    assert_eq!(levels(&ground), [[GOOD, "bronze"]]);
+    assert_eq!(post(&server, &bob, &vote, &yes).0, 200);
+    let approved = stands(&ground, &id, "approved");
+    assert_eq!(approved["approver"], format!("{tenant}/bob"), "{approved:#}");
+    assert_eq!(levels(&ground), [[GOOD, "silver"]]);
+    ground.run(&["score", "exempt", "revoke", &id, "--by", "boss"]).ok();
+
+    // Nobody answers in time, which is a no; and so is one no.
+    let late = json_of(
+        &ground,
+        &[
+            "exempt",
+            "ask",
+            CARD,
+            "owned",
+            GOOD,
+            "--days",
+            "3",
+            "--reason",
+            "r",
+            "--deadline",
+            "1s",
+            "--key",
+            &format!("file:{}", ground.beside("ann.key").display()),
+        ],
+    );
+    let denied = stands(&ground, late["exemption"].as_str().unwrap(), "denied");
+    assert_eq!(
+        (&denied["approver"], &denied["requester"]),
+        (&json!("nobody in time"), &json!(format!("{tenant}/ann")))
+    );
+    let (_, asked) = post(&server, &bob, door, &ask(json!({})));
+    let open: Value = serde_json::from_str(&ground.run(&["approval", "list", "--format", "json"]).ok().stdout).unwrap();
+    let vote = format!("/approvals/{}/votes", open[0]["id"].as_str().unwrap());
+    assert_eq!(post(&server, &ann, &vote, &json!({ "approve": false, "why": "not this one" })).0, 200);
+    assert_eq!(stands(&ground, asked["exemption"].as_str().unwrap(), "denied")["approver"], format!("{tenant}/ann"));
+    assert_eq!(levels(&ground), [[GOOD, "bronze"]]);
+}

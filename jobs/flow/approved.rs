@@ -8,16 +8,17 @@ use crate::actions::{Kind, Parameter};
 use crate::queue::{FLOW, NewJob};
 use crate::rule::Approval;
 
-const fn parameter(name: &'static str, kind: Kind, doc: &'static str) -> Parameter {
+pub(super) const fn parameter(name: &'static str, kind: Kind, doc: &'static str) -> Parameter {
     Parameter { name, kind, optional: false, doc }
 }
 
 // What both need to know to ask people, and the step that asks them.
-const ASK: Parameter = parameter("ask", Kind::Text, "What people are asked.");
-const VOTERS: Parameter = parameter("voters", Kind::Text, "The group whose members vote.");
-const QUORUM: Parameter = parameter("quorum", Kind::Number, "How many of them must agree.");
-const DEADLINE: Parameter = parameter("deadline_us", Kind::Number, "Microseconds after which no answer is a no.");
-const APPROVE: Step =
+pub(super) const ASK: Parameter = parameter("ask", Kind::Text, "What people are asked.");
+pub(super) const VOTERS: Parameter = parameter("voters", Kind::Text, "The group whose members vote.");
+pub(super) const QUORUM: Parameter = parameter("quorum", Kind::Number, "How many of them must agree.");
+pub(super) const DEADLINE: Parameter =
+    parameter("deadline_us", Kind::Number, "Microseconds after which no answer is a no.");
+pub(super) const APPROVE: Step =
     Step { name: "approve", doc: "People agree.", act: Act::Approval { input: ask }, retry: RETRY, undo: None };
 
 /// An action that people must agree to first.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::{Redactor, Result};
+use engine::{Redactor, Result, State};
 use serde_json::Value;
 
 use super::draft::{self, DRAFT_PULL_REQUEST};
+use super::exemption::{self, SCORE_EXEMPTION};
 use super::forge::Forges;
 use crate::actions::{Effect, Settings};
 use crate::given;
@@ -104,12 +105,13 @@ pub trait Hands: Send + Sync + std::fmt::Debug {
 #[derive(Debug)]
 pub struct RealHands {
     forges: Arc<Forges>,
+    state: Arc<State>,
 }
 
 impl RealHands {
-    /// Hands that reach as far as the settings do. `data` holds working copies of repositories.
-    pub fn new(settings: &Settings, data: &std::path::Path) -> Result<Self> {
-        Ok(RealHands { forges: Arc::new(Forges::new(settings.repositories.clone(), data)?) })
+    /// Hands that reach as far as the settings do, and into the state database. `data` holds working copies of repositories.
+    pub fn new(settings: &Settings, data: &std::path::Path, state: Arc<State>) -> Result<Self> {
+        Ok(RealHands { forges: Arc::new(Forges::new(settings.repositories.clone(), data)?), state })
     }
 }
 
@@ -118,6 +120,7 @@ impl Hands for RealHands {
     async fn act(&self, call: &Call) -> Outcome {
         let done = match call.flow {
             name if name == DRAFT_PULL_REQUEST.name => draft::act(&self.forges, call).await,
+            name if name == SCORE_EXEMPTION.name => exemption::act(&self.state, call).await,
             other => Err(engine::Error::invalid(format!("the flow {other} has no hands in this program"))),
         };
         done.map_or_else(|error| Outcome::of(&error), |(target, output)| Outcome::Done { target, output })

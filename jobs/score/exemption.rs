@@ -58,7 +58,33 @@ impl Exemptions {
 
     /// Asks for an exemption; answers its id. It holds nothing until somebody else approves it.
     pub async fn request(&self, wish: &Request, now_us: i64) -> Result<String> {
-        let requester = named(&wish.requester, "who asks")?;
+        let id = uuid::Uuid::now_v7().to_string();
+        self.ask(&id, wish, now_us).await.map(|()| id)
+    }
+
+    /// The same under an id that is known. One of it that was denied is asked for anew; any other stays as it is.
+    pub async fn ask(&self, id: &str, wish: &Request, now_us: i64) -> Result<()> {
+        self.check(wish).await?;
+        let values = [
+            id.into(),
+            wish.scorecard.as_str().into(),
+            wish.key.0.as_str().into(),
+            wish.key.1.as_str().into(),
+            wish.check.as_str().into(),
+            self.state.redactor().redact(wish.reason.trim()).into_owned().into(),
+            wish.requester.trim().into(),
+            Value::Time(now_us),
+            Value::Int(wish.days),
+        ];
+        let sql = "INSERT INTO score_exemption (id, scorecard, tenant, entity, check_id, reason, requester, requested_at, days) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET decision = NULL, approver = NULL, \
+                   decided_at = NULL, requested_at = excluded.requested_at WHERE score_exemption.decision = 'denied'";
+        self.state.execute(sql, &values).await.map(|_| ())
+    }
+
+    /// What is wrong with a wish: nobody may be asked about it then.
+    pub async fn check(&self, wish: &Request) -> Result<()> {
+        named(&wish.requester, "who asks")?;
         if wish.reason.trim().is_empty() {
             return Err(Error::invalid("an exemption needs a reason: --reason TEXT"));
         }
@@ -84,23 +110,7 @@ impl Exemptions {
             );
             return Err(Error::new(Kind::NotFound, what));
         }
-        let id = uuid::Uuid::now_v7().to_string();
-        let [card, tenant, entity, check] = of;
-        let values = [
-            id.as_str().into(),
-            card,
-            tenant,
-            entity,
-            check,
-            wish.reason.trim().into(),
-            requester.into(),
-            Value::Time(now_us),
-            Value::Int(wish.days),
-        ];
-        let sql = "INSERT INTO score_exemption (id, scorecard, tenant, entity, check_id, reason, requester, requested_at, days) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        self.state.execute(sql, &values).await?;
-        Ok(id)
+        Ok(())
     }
 
     /// Approves or denies one that waits; whoever asked may not. An approved one holds from now on for its days.
@@ -110,7 +120,21 @@ impl Exemptions {
         if asked.requester.eq_ignore_ascii_case(approver) {
             return Err(Error::new(Kind::Denied, format!("{approver} asked for it; somebody else decides")));
         }
-        let expires = now_us.saturating_add(asked.days.saturating_mul(DAY_US));
+        let people = "SELECT id FROM job WHERE id = $1";
+        if !self.state.fetch(people, &[id.into()]).await?.is_empty() {
+            let what =
+                format!("people vote on the exemption {id}, and nobody decides for them: `stellwerk approval list`");
+            return Err(Error::new(Kind::Denied, what));
+        }
+        match self.settle(id, is_approved, approver, now_us).await? {
+            false => Err(Error::new(Kind::Conflict, format!("the exemption {id} waits for no decision any more"))),
+            true => self.one(id).await,
+        }
+    }
+
+    /// Writes what was decided; false where it waits for no decision any more.
+    pub async fn settle(&self, id: &str, is_approved: bool, approver: &str, now_us: i64) -> Result<bool> {
+        let expires = now_us.saturating_add(self.one(id).await?.days.saturating_mul(DAY_US));
         let values = [
             id.into(),
             if is_approved { "approved" } else { "denied" }.into(),
@@ -120,10 +144,7 @@ impl Exemptions {
         ];
         let sql = "UPDATE score_exemption SET decision = $2, approver = $3, decided_at = $4, expires_at = $5 \
                    WHERE id = $1 AND decision IS NULL AND revoked_at IS NULL";
-        match self.state.execute(sql, &values).await? {
-            0 => Err(Error::new(Kind::Conflict, format!("the exemption {id} waits for no decision any more"))),
-            _ => self.one(id).await,
-        }
+        Ok(self.state.execute(sql, &values).await? == 1)
     }
 
     /// Ends one before its time, or takes a request back.

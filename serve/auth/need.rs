@@ -28,6 +28,8 @@ const CHANGED: &[(&str, Permission)] = &[
     // Votes and signals; who may start and end flows is asked there.
     ("/approvals", Permission::Write),
     ("/flows", Permission::Write),
+    // Whoever writes may ask people; who may agree is asked there.
+    ("/scorecards", Permission::Write),
 ];
 
 /// What a request needs.
@@ -53,6 +55,8 @@ mod tests {
             (Method::GET, "/tenants/acme", Permission::Read),
             (Method::GET, "/approvals", Permission::Read),
             (Method::POST, "/approvals/x/votes", Permission::Write),
+            (Method::GET, "/scorecards", Permission::Read),
+            (Method::POST, "/scorecards/exemptions", Permission::Write),
             (Method::PUT, "/tenants/acme", Permission::Directory),
             (Method::DELETE, "/keys/x", Permission::Keys),
             (Method::GET, "/keys", Permission::Keys),

@@ -36,6 +36,8 @@ Examples:
   stellwerk score exempt request production-readiness replicas prod-1/shop/Deployment/web --days 30 \\
       --reason 'one licence only' --by ann --data ./data
   stellwerk score exempt approve ID --by bob --data ./data
+  stellwerk score exempt ask production-readiness replicas prod-1/shop/Deployment/web --days 30 \\
+      --reason 'one licence only' --voters leads --key file:./ann.key --data ./data
   stellwerk serve --scorecards ./scorecards --data ./data             evaluated as often as each says";
 
 /// Scorecards: what should be, as checks in SQL, by level.

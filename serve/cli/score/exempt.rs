@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 use engine::Result;
+use ingest::ado::client::secret::SecretRef;
 
 use super::super::exit::Exit;
 use super::{Way, alone, shown};
-use crate::scores::{About, Decision, ScoreWish};
+use crate::scores::{About, Ask, Decision, ScoreWish, anybody};
 
 /// Exemptions from checks.
 #[derive(Debug, Subcommand)]
@@ -14,6 +15,8 @@ pub enum Exempt {
     List(Listing),
     /// Ask for an exemption; it holds once somebody else approves it.
     Request(Request),
+    /// Ask people for an exemption: it holds once they agree, who has proved who it is, and no answer is a no.
+    Ask(People),
     /// Approve one: it holds from now on for its days.
     Approve(Decided),
     /// Deny one.
@@ -63,6 +66,43 @@ pub struct Request {
     way: Way,
 }
 
+/// What people are asked for.
+#[derive(Debug, Args)]
+pub struct People {
+    /// The scorecard.
+    #[arg(value_name = "SCORECARD")]
+    scorecard: String,
+    /// The check.
+    #[arg(value_name = "CHECK")]
+    check: String,
+    /// The entity, as `stellwerk score show` has it.
+    #[arg(value_name = "ENTITY")]
+    entity: String,
+    /// Its tenant, where several have one of this name.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// For how many days from the decision on.
+    #[arg(long, value_name = "DAYS")]
+    days: i64,
+    /// The group whose members vote; everybody who may write, unless it is said.
+    #[arg(long, value_name = "GROUP")]
+    voters: Option<String>,
+    /// How many must agree.
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    quorum: i64,
+    /// No answer for so long is a no.
+    #[arg(long, value_name = "SPAN", default_value = "7d")]
+    deadline: String,
+    /// Where the key of whoever asks lies: env:NAME or file:PATH. Without it the operator asks.
+    #[arg(long, value_name = "PLACE")]
+    key: Option<SecretRef>,
+    #[command(flatten)]
+    way: Way,
+}
+
 /// Which exemption, and who decides.
 #[derive(Debug, Args)]
 pub struct Decided {
@@ -90,11 +130,30 @@ impl Exempt {
                     ScoreWish::Exempt { about, check: ask.check, reason: ask.reason, days: ask.days, by: ask.by };
                 return ask.way.show(&wish, shown::asked).await;
             }
+            Exempt::Ask(people) => return people.run().await,
             Exempt::Approve(decided) => (decided, Decision::Approve),
             Exempt::Deny(decided) => (decided, Decision::Deny),
             Exempt::Revoke(decided) => (decided, Decision::Revoke),
         };
         let wish = ScoreWish::Decide { id: decided.id, decision, by: decided.by };
         decided.way.show(&wish, |answer| shown::exemptions(&alone(answer))).await
+    }
+}
+
+impl People {
+    async fn run(self) -> Result<Exit> {
+        let key = self.key.map(|place| place.read()).transpose()?;
+        let ask = Ask {
+            scorecard: self.scorecard,
+            check: self.check,
+            entity: self.entity,
+            tenant: self.tenant,
+            reason: self.reason,
+            days: self.days,
+            voters: self.voters.unwrap_or_else(anybody),
+            quorum: self.quorum,
+            deadline: self.deadline,
+        };
+        self.way.show(&ScoreWish::AskPeople { ask, key }, shown::people_asked).await
     }
 }

@@ -163,6 +163,12 @@ pub fn asked(answer: &Value) -> String {
     )
 }
 
+/// That people are asked.
+pub fn people_asked(answer: &Value) -> String {
+    let id = text(&answer["exemption"]);
+    format!("people are asked for {id} while a server runs; they see it with\n  stellwerk approval list --data DIR\n")
+}
+
 /// Exemptions, a line each.
 pub fn exemptions(answer: &Value) -> String {
     let mut out = String::new();
