@@ -3,6 +3,7 @@
 mod decision;
 mod k8s_label;
 mod label;
+pub mod link;
 pub mod notice;
 mod notify;
 mod reach;
@@ -13,6 +14,7 @@ mod together;
 mod world;
 
 pub use decision::DECISION;
+pub use notify::{Message, sent};
 pub use reach::unknown_names;
 pub use settings::{Channel, EXAMPLE as SETTINGS_EXAMPLE, Settings};
 pub use together::{Bundle, ROWS_MAX as ROWS_SHOWN_MAX, bundles};

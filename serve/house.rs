@@ -18,6 +18,7 @@ use index::search::room::SearchRoom;
 use ingest::ado::live::{Live, Outcome, Watch, Wish};
 use ingest::hook::Senders;
 use ingest::{FileOptions, Progress, Source, Summary};
+use jobs::actions::link::Links;
 use jobs::flow::Hands;
 use jobs::runner::Runner;
 use ledger::audit::{Audit, Entry, Outcome as Ended};
@@ -67,6 +68,8 @@ pub struct House {
     keep: Option<keep::Keep>,
     /// Who may send web hooks without a key of ours.
     pub senders: OnceLock<Arc<Senders>>,
+    /// Whose links acknowledge rows without a key of ours.
+    pub links: OnceLock<Links>,
     reference: Reference,
     gate: Arc<Semaphore>,
     answers: OnceLock<Answers>,
@@ -108,6 +111,7 @@ impl House {
             hands: OnceLock::new(),
             keep: None,
             senders: OnceLock::new(),
+            links: OnceLock::new(),
             reference,
             gate,
             answers,

@@ -1,5 +1,6 @@
 //! The HTTP door: one router that HTTP, gRPC and the control socket share, and what surrounds every request.
 
+pub mod acknowledge;
 pub mod answer;
 pub mod approvals;
 pub mod around;
@@ -88,6 +89,7 @@ pub fn app(house: &Arc<House>, guard: Guard, more: Router) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/acknowledge/{job}/{until}/{signature}", get(acknowledge::show).post(acknowledge::acknowledge))
         .with_state(Arc::clone(house))
         .merge(hooks::named::router(house));
     let load = around::Load::new(Arc::clone(&house.metrics));

@@ -294,3 +294,68 @@ fn an_object_is_labelled_while_a_row_fires() {
     assert_eq!(label(), Value::Null);
     assert_eq!(trial.ground.ask("SELECT count(*) FROM job WHERE state <> 'dead'"), [["0"]]);
 }
+
+/// Follows a link as a browser would that never heard of a key.
+fn followed(server: &Server, method: &str, link: &str, body: &str) -> (u16, String) {
+    let path = link.strip_prefix("https://stellwerk.example").unwrap();
+    let headers = [("authorization", ""), ("content-type", "application/x-www-form-urlencoded")];
+    let reply = server.connect().send(method, path, &headers, body.to_owned()).unwrap();
+    (reply.status, reply.text())
+}
+
+#[test]
+fn a_message_brings_a_link_that_acknowledges_and_ends() {
+    let more = "acknowledge: {url: 'https://stellwerk.example', secret: 'file:ack.key', valid: 1h}\n";
+    let lines = "-- new: notify(\"P2\", \"{pod} hangs <b>\")\n-- resolved: notify(\"ops\", \"{pod} runs\")";
+    let routes = "routes:\n  P2: {channels: [chat, ops], escalate: [{after: 15s, to: [boss]}]}\n";
+    let trial = Trial::new(lines, &format!("{routes}{more}"));
+    fs::write(trial.ground.beside("ack.key"), "0123456789abcdef0123").unwrap();
+    let server = trial.serve();
+    trial.put(&["web-0", "web-1"]);
+    trial.wait("/ops", 2);
+    trial.wait("/chat", 2);
+    let bodies = trial.receiver.bodies("/ops");
+    let of = |pod: &str| {
+        bodies.iter().find(|body| body["row"]["pod"] == pod).unwrap()["acknowledge"].as_str().unwrap().to_owned()
+    };
+    let link = of("web-0");
+    let slack = trial.receiver.bodies("/chat").remove(0);
+    assert!(slack["blocks"][3]["text"]["text"].as_str().unwrap().ends_with("|Acknowledge>"), "{slack:#}");
+    // Whoever only looks changes nothing.
+    let (status, shown) = followed(&server, "GET", &link, "");
+    assert!(status == 200 && shown.contains("web-0 hangs &lt;b&gt;") && shown.contains("<form"), "{status} {shown}");
+    assert_eq!(trial.ground.ask("SELECT count(*) FROM acknowledgement"), [["0"]]);
+    let cut = link.rfind('/').unwrap();
+    let forged = format!("{}/{}", &link[..cut], "0".repeat(64));
+    let stolen = format!("{}/{}", &of("web-1")[..of("web-1").rfind('/').unwrap()], &link[cut + 1..]);
+    for wrong in [&forged, &stolen] {
+        assert_eq!(followed(&server, "POST", wrong, "name=eve").0, 404, "{wrong}");
+        assert_eq!(followed(&server, "GET", wrong, "").0, 404, "{wrong}");
+    }
+    let (status, said) = followed(&server, "POST", &link, "name=Otto+anna%40example.org");
+    assert!(status == 200 && said.contains("1 of 1 rows"), "{status} {said}");
+    assert_eq!(followed(&server, "POST", &link, "name=Eve").0, 200, "it is known already");
+    let known = trial.ground.ask("SELECT key, who FROM acknowledgement");
+    assert_eq!(known.len(), 1, "{known:?}");
+    assert!(known[0][0].contains("web-0"), "{known:?}");
+    assert_eq!(
+        known[0][1], "Otto [redacted:email_address], by the link in ops",
+        "the first one stays, without an address"
+    );
+    assert_eq!(trial.ground.ask("SELECT count(*) FROM audit WHERE action = 'rule.acknowledge'"), [["2"]]);
+    // Those who are told later hear of the other one only.
+    trial.wait("/boss", 1);
+    wait_until(|| server.cell("SELECT count(*) FROM job") == "0", || "jobs are open".to_owned());
+    assert_eq!(trial.texts("/boss"), ["web-1 hangs <b>"]);
+    // What is over is not acknowledged, and no message about it has a link.
+    trial.put(&["web-1"]);
+    trial.wait("/ops", 3);
+    assert!(trial.receiver.bodies("/ops").remove(2)["acknowledge"].is_null());
+    let (status, said) = followed(&server, "POST", &link, "");
+    assert!(status == 409 && said.contains("fires any more"), "{status} {said}");
+    drop(server);
+    // Another secret, and what was signed before is nobody's.
+    fs::write(trial.ground.beside("ack.key"), "another secret of ours").unwrap();
+    let server = trial.serve();
+    assert_eq!(followed(&server, "GET", &of("web-1"), "").0, 404);
+}

@@ -9,6 +9,8 @@ mod smtp;
 mod teams;
 mod told;
 
+use engine::{Error, Kind, State};
+
 use super::settings::Channel;
 use super::world::{World, ended, failed};
 use super::{EMAIL, NOTIFY, SLACK, TEAMS, notice};
@@ -63,6 +65,8 @@ pub(super) async fn act(world: &World, job: &Claimed) -> Result<Ended, Ended> {
 }
 
 async fn deliver(world: &World, job: &Claimed, channel: &Channel, told: &Told) -> Ended {
+    let links = world.settings.acknowledge.as_ref().filter(|_| told.transition.is_some() && !told.is_over());
+    let told = &Told { acknowledge: links.map(|links| links.of(&job.id, world.now_us())), ..told.clone() };
     let target = format!("channel {}", told.channel);
     match channel {
         Channel::Hook(place) => {
@@ -88,6 +92,32 @@ async fn deliver(world: &World, job: &Claimed, channel: &Channel, told: &Told) -
             Err(error) => failed(error.to_string(), None),
         },
     }
+}
+
+/// A message that was sent, or is about to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Its rule.
+    pub rule: String,
+    /// Its channel.
+    pub channel: String,
+    /// What stands above it.
+    pub title: String,
+    /// The rows that it names.
+    pub rows: Vec<notice::Row>,
+}
+
+/// The message of a job, for as long as the job is remembered.
+pub async fn sent(state: &State, job: &str) -> engine::Result<Message> {
+    let sql =
+        "SELECT kind, arguments FROM job WHERE id = $1 UNION ALL SELECT kind, arguments FROM job_done WHERE id = $1";
+    for row in state.fetch(sql, &[job.into()]).await? {
+        if KINDS.contains(&row.get::<String>("kind")?.as_str()) {
+            let told = Told::of(&serde_json::from_str(&row.get::<String>("arguments")?).unwrap_or_default());
+            return Ok(Message { title: told.title(), rule: told.rule, channel: told.channel, rows: told.rows });
+        }
+    }
+    Err(Error::new(Kind::NotFound, format!("there is no message {job} any more")))
 }
 
 /// Whether an earlier attempt may have reached the world. A first attempt is one that somebody asked for.

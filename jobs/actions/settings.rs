@@ -12,6 +12,7 @@ use engine::{Error, Result};
 use serde::Deserialize;
 use url::Url;
 
+use super::link::{self, Links};
 use crate::flow::forge::Repository;
 
 pub use channel::{Channel, Mail, Tls};
@@ -36,6 +37,7 @@ hosts: [api.example, '127.0.0.1:8080']
 tickets: {organization: 'https://dev.azure.com/acme', auth: 'pat:env:ADO_TOKEN', type: Issue, closed: Done}
 clusters:
   prod: {kubeconfig: prod.kubeconfig, context: prod}
+acknowledge: {url: 'https://stellwerk.acme.example', secret: 'file:acknowledge.key', valid: 3d}
 ";
 
 /// What actions may reach.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub tickets: Option<Tickets>,
     /// Clusters whose objects get labels, by name.
     pub clusters: BTreeMap<String, Cluster>,
+    /// The links in messages by which rows are acknowledged, if there are any.
+    pub acknowledge: Option<Links>,
 }
 
 /// A cluster by its kubeconfig.
@@ -104,6 +108,8 @@ struct File {
     tickets: Option<Tickets>,
     #[serde(default)]
     clusters: BTreeMap<String, Cluster>,
+    #[serde(default)]
+    acknowledge: Option<link::Words>,
 }
 
 impl Settings {
@@ -136,7 +142,10 @@ impl Settings {
         }
         let mut clusters = file.clusters;
         clusters.values_mut().for_each(|cluster| cluster.kubeconfig = folder.join(&cluster.kubeconfig));
-        Ok(Settings { channels, routes, hosts: file.hosts, repositories, tickets: file.tickets, clusters })
+        let acknowledge = file.acknowledge.map(|words| words.read(folder)).transpose();
+        let acknowledge = acknowledge.map_err(|what| format!("acknowledge: {what}"))?;
+        let (hosts, tickets) = (file.hosts, file.tickets);
+        Ok(Settings { channels, routes, hosts, repositories, tickets, clusters, acknowledge })
     }
 
     /// Whether `http` may call a URL.
@@ -163,7 +172,7 @@ fn referred(text: &str, folder: &Path) -> std::result::Result<Option<String>, St
 }
 
 /// A secret, which stands elsewhere.
-fn secret(place: &str, folder: &Path) -> std::result::Result<String, String> {
+pub(super) fn secret(place: &str, folder: &Path) -> std::result::Result<String, String> {
     let elsewhere = || "a secret stands elsewhere: write env:NAME or file:PATH".to_owned();
     let text = referred(place, folder)?.ok_or_else(elsewhere)?.trim().to_owned();
     if text.is_empty() { Err(format!("the secret of {place} is empty")) } else { Ok(text) }

@@ -200,6 +200,9 @@ impl Serve {
         let settings = self.actions.as_deref().map(jobs::actions::Settings::read).transpose()?;
         let settings = settings.unwrap_or_default();
         house.set_hands(&settings)?;
+        if let Some(links) = &settings.acknowledge {
+            let _ = house.links.set(links.clone());
+        }
         let found = self.rules.as_deref().map(jobs::rule::read_folder).transpose()?;
         for rule in found.iter().flatten().filter_map(|found| found.rule.as_ref().ok()) {
             for fault in jobs::actions::unknown_names(rule, &settings) {

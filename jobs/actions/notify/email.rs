@@ -43,7 +43,8 @@ fn message(mail: &Mail, told: &Told, name: &str, now_us: i64) -> String {
     ];
     let mut message: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     message.push_str("\r\n");
-    message.push_str(&quoted_printable(&format!("{}\n\nrule {}\n", told.text(), told.rule)));
+    let link = told.acknowledge.as_ref().map_or_else(String::new, |link| format!("\nAcknowledge: {link}\n"));
+    message.push_str(&quoted_printable(&format!("{}\n\nrule {}\n{link}", told.text(), told.rule)));
     message
 }
 

@@ -11,7 +11,7 @@ const SECTION_CHARS: usize = 3_000;
 pub fn body(told: &Told) -> Value {
     let (title, text) = (told.title(), escaped(&told.text()));
     let mark = if told.is_over() { ":white_check_mark:" } else { ":rotating_light:" };
-    json!({
+    let mut body = json!({
         // Shown in notifications, and where blocks are not.
         "text": shortened(&format!("{}: {text}", escaped(&title)), SECTION_CHARS),
         "blocks": [
@@ -19,7 +19,12 @@ pub fn body(told: &Told) -> Value {
             { "type": "section", "text": { "type": "mrkdwn", "text": shortened(&text, SECTION_CHARS), "verbatim": true } },
             { "type": "context", "elements": [{ "type": "plain_text", "text": shortened(&format!("rule {}", told.rule), HEADER_CHARS) }] },
         ],
-    })
+    });
+    if let (Some(link), Some(blocks)) = (&told.acknowledge, body["blocks"].as_array_mut()) {
+        let text = format!("<{}|Acknowledge>", escaped(link));
+        blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
+    }
+    body
 }
 
 /// The three signs that Slack reads as the beginning of mentions and links.

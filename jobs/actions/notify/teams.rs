@@ -19,7 +19,7 @@ pub fn body(told: &Told) -> Value {
         facts.push(json!({ "title": "Priority", "value": escaped(route) }));
     }
     let text = shortened(&escaped(&told.text()), TEXT_CHARS);
-    json!({
+    let mut body = json!({
         "type": "message",
         "attachments": [{
             "contentType": "application/vnd.microsoft.card.adaptive",
@@ -37,7 +37,12 @@ pub fn body(told: &Told) -> Value {
                 ],
             },
         }],
-    })
+    });
+    if let Some(link) = &told.acknowledge {
+        let open = json!([{ "type": "Action.OpenUrl", "title": "Acknowledge", "url": link }]);
+        body["attachments"][0]["content"]["actions"] = open;
+    }
+    body
 }
 
 /// Connectors answer 200 to what they could not deliver, and say so in the body.

@@ -25,6 +25,8 @@ pub struct Told {
     pub more: u64,
     /// Only rows that still fire, and that nobody acknowledged, are told.
     pub only_open: bool,
+    /// Where somebody says that the rows are known; made anew for each attempt, and in no job's arguments.
+    pub acknowledge: Option<String>,
 }
 
 impl Told {
@@ -50,6 +52,7 @@ impl Told {
             rows,
             more: arguments["more"].as_u64().unwrap_or(0),
             only_open: arguments["only_open"].as_bool().unwrap_or(false),
+            acknowledge: None,
         }
     }
 
@@ -99,6 +102,9 @@ impl Told {
             "text": self.text(), "title": self.title(), "rule": self.rule, "transition": self.transition.map(Transition::name),
             "key": first.key, "row": first.row,
         });
+        if let Some(link) = &self.acknowledge {
+            body["acknowledge"] = link.as_str().into();
+        }
         if let Some(route) = &self.route {
             body["route"] = route.as_str().into();
         }

@@ -41,10 +41,12 @@ fn the_example_is_one() {
     for name in ["ops.key", "mail.key"] {
         std::fs::write(folder.path().join(name), "hidden").unwrap();
     }
+    std::fs::write(folder.path().join("acknowledge.key"), "0123456789abcdef").unwrap();
     std::fs::write(folder.path().join("teams.url"), "https://teams.example/x").unwrap();
     // A test does not change its environment.
     let example = EXAMPLE.replace("env:SLACK_URL", "https://slack.example/x");
-    assert_eq!(Settings::parse(&example, folder.path()).unwrap().routes.len(), 3);
+    let settings = Settings::parse(&example, folder.path()).unwrap();
+    assert!(settings.routes.len() == 3 && settings.acknowledge.is_some());
 }
 
 #[test]
@@ -71,6 +73,7 @@ fn what_is_wrong_is_said() {
         ("routes: {P1: {channels: []}}".to_owned(), "empty"),
         ("channels: {a: {url: 'http://x/'}}\nroutes: {P1: {channels: [a], escalate: [{after: 5m, to: [a]}, {after: 5m, to: [a]}]}}".to_owned(), "comes later"),
         ("chanels: {}".to_owned(), "chanels"),
+        ("acknowledge: {url: 'https://x', secret: 'file:key'}".to_owned(), "acknowledge: its secret has 6 bytes"),
     ] {
         let said = Settings::parse(&wrong, folder.path()).unwrap_err();
         assert!(said.contains(part), "{wrong}: {said}");
