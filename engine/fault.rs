@@ -72,6 +72,14 @@ pub enum Point {
     FlowCalled,
     /// What follows from an event of a flow is kept.
     FlowKept,
+    /// A rule was asked, and nothing of what follows is written.
+    RuleCompared,
+    /// Jobs made, taken up and ended are written together, and not committed.
+    QueueWritten,
+    /// They are committed, and nobody knows yet.
+    QueueCommitted,
+    /// An action was called, and its end is not handed in.
+    JobCalled,
 }
 
 /// The names of the points, in the order of [`Point`].
@@ -105,6 +113,10 @@ pub const POINTS: &[&str] = &[
     "flow-intended",
     "flow-called",
     "flow-kept",
+    "rule-compared",
+    "queue-written",
+    "queue-committed",
+    "job-called",
 ];
 
 /// What ends this process.
@@ -171,7 +183,7 @@ mod tests {
 
     #[test]
     fn points_and_names_stand_in_one_order() {
-        assert_eq!(POINTS.len(), Point::FlowKept as usize + 1);
+        assert_eq!(POINTS.len(), Point::JobCalled as usize + 1);
         assert_eq!(POINTS[Point::FlushCommitted as usize], "flush-committed");
         assert_eq!(POINTS[Point::IndexBegun as usize], "index-begun");
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::clock::rfc3339;
+use engine::fault::{Point, reached};
 use engine::{Clock, Error, Kind, Result, Scope, Store};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::Notify;
@@ -306,6 +307,7 @@ impl Runner {
             }
         }
         run.ended_us = self.clock.now_us();
+        reached(Point::RuleCompared);
         let run = self.commit(run, found, jobs, after).await?;
         if let Some(error) = &run.error {
             tracing::warn!(rule = rule.name, status = run.status, error, "a rule changed nothing");

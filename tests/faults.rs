@@ -1,9 +1,11 @@
 //! A seeded campaign of faults against the real binary, judged by an oracle outside the process: after every fault and
-//! restart nothing acknowledged is missing, nothing is there twice, nothing refused comes back.
+//! restart nothing acknowledged is missing, nothing is there twice, nothing refused comes back; and whom rules and flows call
+//! is called under one name each.
 //!
 //! `make faults [TRIALS=n SEED=s KIND=k]` runs it; `make test` runs its short form. Trial `i` of a campaign draws everything
 //! from `SEED + i`, so that the command that a failure prints repeats it alone.
 
+mod acts;
 mod disk;
 mod disks;
 mod journal;
@@ -33,7 +35,7 @@ use report::{Line, Report};
 use trial::{Ended, Fault, Trial};
 
 /// Trials of the short form.
-const TRIALS_SHORT: u64 = 26;
+const TRIALS_SHORT: u64 = 29;
 
 /// One kind of trial.
 struct Kind {
@@ -72,6 +74,8 @@ const KINDS: &[Kind] = &[
     kind("store-log-kill", 6, stores::log_kill),
     kind("store-takeover", 4, stores::takeover),
     kind("store-unconditional", 2, stores::unconditional),
+    kind("acts-kill", 12, acts::kill),
+    kind("acts-power", 8, acts::power),
 ];
 
 /// What the trials of one run share.

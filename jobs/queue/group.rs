@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use engine::fault::{Point, reached};
 use engine::state::Transaction;
 use engine::{Error, Kind, Result, State as Database};
 use ledger::audit::{Audit, Entry};
@@ -84,10 +85,12 @@ pub(super) async fn write(
     for (audit, entries) in audited {
         audit.record_in(&mut open, entries).await?;
     }
+    reached(Point::QueueWritten);
     if let Err(error) = open.commit().await {
         let asked_for = done.claimed.into_iter().flatten().map(|job| Taken { job, begun: None });
         return Err(Failed { error, doubted: done.taken.into_iter().chain(asked_for).collect() });
     }
+    reached(Point::QueueCommitted);
     Ok(done)
 }
 

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use engine::Result;
+use engine::fault::{Point, reached};
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
@@ -58,7 +59,9 @@ impl Hand {
                 return self.driver.drive_on(&job, begun.map(|begun| *begun)).await;
             }
             let _turn = self.gate.acquire().await;
-            Some(self.outside.act(&job).await)
+            let ended = self.outside.act(&job).await;
+            reached(Point::JobCalled);
+            Some(ended)
         };
         match AssertUnwindSafe(doing).catch_unwind().await {
             Ok(ended) => ended,

@@ -55,6 +55,8 @@ pub enum Way {
     OtherModel,
     /// A flow that fails at its first step, and is undone.
     Flow,
+    /// Rules and flows that call somebody; the point comes up to so many times before it counts.
+    Acting(u32),
 }
 
 /// How each fail point of the engine is reached. [`every_fail_point_has_a_way`] holds the two lists together.
@@ -88,6 +90,10 @@ pub const WAYS: &[(&str, Way)] = &[
     ("flow-intended", Way::Flow),
     ("flow-called", Way::Flow),
     ("flow-kept", Way::Flow),
+    ("rule-compared", Way::Acting(3)),
+    ("queue-written", Way::Acting(40)),
+    ("queue-committed", Way::Acting(40)),
+    ("job-called", Way::Acting(30)),
 ];
 
 #[test]
@@ -102,10 +108,13 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
     // Rows are deleted for two reasons; the second has more to keep straight.
     let also = point == "delete-committed" && trial.dice.random_bool(0.5);
     let way = if also { &Way::Superseded } else { way };
+    if let Way::Acting(most) = way {
+        return super::acts::at_point(trial, point, *most);
+    }
     prepare(trial, *way)?;
     trial.maintain_every("1s");
     let most = match way {
-        Way::Writing(most) | Way::FirstStart(most) => *most,
+        Way::Writing(most) | Way::FirstStart(most) | Way::Acting(most) => *most,
         Way::OlderTables | Way::LargeTable | Way::OldRows | Way::Superseded => 1,
         Way::Documents | Way::OtherModel | Way::Erasure => 1,
         Way::Flow => 2,
@@ -149,7 +158,7 @@ fn approved(trial: &Trial<'_>) -> String {
     listed[0]["id"].as_str().expect("an erasure").to_owned()
 }
 
-fn wait_for_the_end(server: &mut Server, fail_at: &str) -> Ended {
+pub(super) fn wait_for_the_end(server: &mut Server, fail_at: &str) -> Ended {
     let begun = Instant::now();
     loop {
         match server.ended() {
@@ -168,7 +177,7 @@ fn wait_for_the_end(server: &mut Server, fail_at: &str) -> Ended {
 /// Puts on the ground what the point needs.
 fn prepare(trial: &mut Trial<'_>, way: Way) -> Ended {
     match way {
-        Way::Writing(_) | Way::FirstStart(_) => Ok(()),
+        Way::Writing(_) | Way::FirstStart(_) | Way::Acting(_) => Ok(()),
         Way::OlderTables => {
             super::made::older_tables(&trial.ground.data());
             Ok(())

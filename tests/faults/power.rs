@@ -10,7 +10,7 @@ use super::wreck::{self, Survival, Wreck};
 use crate::harness::{Ground, Server};
 
 /// Cuts of one run.
-const CUTS: usize = 3;
+pub(super) const CUTS: usize = 3;
 /// A sync of a slow disk.
 const SLOW_SYNC_US: i32 = 10_000;
 
@@ -88,7 +88,7 @@ fn cuts(trial: &mut Trial<'_>, between: std::ops::Range<u64>) -> Ended {
 }
 
 /// Replayed to its end with everything kept, the journal must give the very folder that the process left.
-fn complete(trial: &mut Trial<'_>, records: &[Record]) -> Ended {
+pub(super) fn complete(trial: &mut Trial<'_>, records: &[Record]) -> Ended {
     let whole = rebuild(trial, records, u64::MAX, Survival::Everything);
     let mut missed = wreck::differences(&whole.data(), &trial.ground.data());
     // The search's index is derived and written past the journal, through maps of memory; a torn one is made anew.
@@ -99,7 +99,7 @@ fn complete(trial: &mut Trial<'_>, records: &[Record]) -> Ended {
     }
 }
 
-fn rebuild(trial: &mut Trial<'_>, records: &[Record], cut: u64, survival: Survival) -> Ground {
+pub(super) fn rebuild(trial: &mut Trial<'_>, records: &[Record], cut: u64, survival: Survival) -> Ground {
     let ground = Ground::new();
     let wreck = Wreck::replay(records, cut, &mut trial.dice);
     wreck.write_to(&ground.data(), survival, &mut trial.dice);

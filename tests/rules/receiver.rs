@@ -1,8 +1,9 @@
-//! A web hook's receiver: remembers what it was told, and can be slow and broken.
+//! A web hook's receiver: remembers what it was told, and can be slow and broken, and take a message whose answer is lost.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,19 @@ struct Told {
     key: String,
     signature: String,
     body: Vec<u8>,
+    mark: u64,
+}
+
+/// A message that was taken.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub path: String,
+    pub text: String,
+    /// The name of its job.
+    pub key: String,
+    pub body: serde_json::Value,
+    /// Where the journal of [`Receiver::mark_by`] ended when it came.
+    pub mark: u64,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +36,8 @@ struct Heard {
     told: Vec<Told>,
     wait: Duration,
     errors_left: usize,
+    lose_every: usize,
+    journal: Option<PathBuf>,
 }
 
 /// Listens on a free port of this machine until it is dropped with the process.
@@ -52,6 +68,29 @@ impl Receiver {
     pub fn slow(&self, wait: Duration, errors: usize) {
         let mut heard = self.heard.lock().unwrap();
         (heard.wait, heard.errors_left) = (wait, errors);
+    }
+
+    /// From now on the answer to every so many messages that are taken is lost.
+    pub fn lose(&self, every: usize) {
+        self.heard.lock().unwrap().lose_every = every;
+    }
+
+    /// From now on each message is remembered with where this file ended when it came.
+    pub fn mark_by(&self, journal: PathBuf) {
+        self.heard.lock().unwrap().journal = Some(journal);
+    }
+
+    /// Everything that was taken, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        let heard = self.heard.lock().unwrap();
+        let call = |told: &Told| Call {
+            path: told.path.clone(),
+            text: told.text.clone(),
+            key: told.key.clone(),
+            body: serde_json::from_slice(&told.body).unwrap(),
+            mark: told.mark,
+        };
+        heard.told.iter().map(call).collect()
     }
 
     /// The messages that were taken, in order.
@@ -112,7 +151,12 @@ fn answer(stream: &TcpStream, heard: &Mutex<Heard>) -> Option<()> {
         0 => {
             let document: serde_json::Value = serde_json::from_slice(&body).ok()?;
             let text = document["text"].as_str().unwrap_or_default().to_owned();
-            heard.told.push(Told { path, text, key, signature, body });
+            let mark =
+                heard.journal.as_ref().and_then(|journal| std::fs::metadata(journal).ok()).map_or(0, |of| of.len());
+            heard.told.push(Told { path, text, key, signature, body, mark });
+            if heard.lose_every > 0 && heard.told.len() % heard.lose_every == 0 {
+                return None;
+            }
         }
         _ => heard.errors_left -= 1,
     }
