@@ -15,6 +15,8 @@ use crate::simulated::kubernetes::{ApiServer, Faults, Kind};
 pub const POD: Kind = ("", "v1", "Pod", "pods");
 const NAMESPACE: Kind = ("", "v1", "Namespace", "namespaces");
 const QUOTA: Kind = ("", "v1", "ResourceQuota", "resourcequotas");
+/// Its parts are named by a word of SQL; what the tables hold of it is asked for whether there is one or not.
+const RANGE: Kind = ("", "v1", "LimitRange", "limitranges");
 const DEPLOYMENT: Kind = ("apps", "v1", "Deployment", "deployments");
 const APPLICATION: Kind = ("argoproj.io", "v1alpha1", "Application", "applications");
 const WIDGET: Kind = ("example.org", "v1", "Widget", "widgets");
@@ -193,7 +195,7 @@ fn equal(server: &Server, api: &ApiServer, ground: &Ground, what: &str) {
 /// One run with faults of every kind, and a restart of our side in the middle.
 fn trial(seed: u64) {
     let mut dice = StdRng::seed_from_u64(seed);
-    let api = ApiServer::start(&[POD, NAMESPACE, QUOTA, DEPLOYMENT, APPLICATION, WIDGET], seed);
+    let api = ApiServer::start(&[POD, NAMESPACE, QUOTA, RANGE, DEPLOYMENT, APPLICATION, WIDGET], seed);
     for _ in 0..700 {
         change(&api, &mut dice);
     }

@@ -82,9 +82,10 @@ impl Known {
         })
         .await?;
         let Some((table, name, part)) = parts_of(&resource.api_group, &resource.kind) else { return Ok(known) };
-        let part = part.unwrap_or("''");
+        // A part may be a word of SQL, as a limit range's `limit` is.
+        let part = part.map_or("''".to_owned(), |part| format!("\"{part}\""));
         let (mut sql, mut params) = (
-            format!("SELECT tenant, namespace, {name}, {part} FROM {} WHERE cluster = $1", table.name),
+            format!("SELECT tenant, namespace, \"{name}\", {part} FROM {} WHERE cluster = $1", table.name),
             params.to_vec(),
         );
         if table.position("api_group").is_some() {
