@@ -39,7 +39,7 @@ test: setup ## runs every test: unit, end to end, kill -9, real clients
 	@$(MAKE) --no-print-directory run-test
 
 faults: setup ## a seeded campaign of kills, power cuts, bad disks and stores (TRIALS=200 SEED=s KIND=k OUT=file)
-	@deploy/setup tests
+	@deploy/setup faults
 	@$(MAKE) --no-print-directory run-faults
 
 cases: setup ## runs the known answers under DATA=DIR (default ../shared/data), one line a suite
@@ -74,6 +74,7 @@ run-test:
 run-faults:
 	@TRIALS="$(or $(TRIALS),200)" SEED="$(SEED)" KIND="$(KIND)" OUT="$(or $(OUT),$(if $(TRIALS)$(KIND),,benches/results/faults.json))" \
 		cargo test --test stellwerk -- --exact faults::campaign --nocapture
+	cargo test --test stellwerk -- kubernetes_real:: --nocapture
 
 run-cases:
 	@STELLWERK_CASES="$(DATA)" tests/cases.sh

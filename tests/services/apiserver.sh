@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Starts etcd and an API server of Kubernetes on free loopback ports over the folder $1, prints `version …`, `kubeconfig PATH`
 # and `kubectl PATH`, then stays in the foreground: ending this process ends both. Exit 77: something is missing here.
-# The API server is k8s.io/apiextensions-apiserver: real lists, watches and validation for every custom resource, no pods.
+# The API server is the whole kube-apiserver where `deploy/setup faults` has built it, else k8s.io/apiextensions-apiserver: real
+# lists, watches and validation for every custom resource, no pods.
 set -euo pipefail
 dir="${1:?usage: apiserver.sh DIR}"
 cache="${STELLWERK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stellwerk}"
 missing() { echo "no $1: make test installs it where it can" >&2; exit 77; }
-server="$(ls -1 "$cache"/bin/apiextensions-apiserver-v* 2>/dev/null | tail -n 1 || true)"
-[ -n "$server" ] || missing "apiextensions-apiserver"
+newest() { ls -1 "$cache"/bin/"$1"-v* 2>/dev/null | sort -V | tail -n 1 || true; }
+server="$(newest kube-apiserver)"
+[ -n "$server" ] || server="$(newest apiextensions-apiserver)"
+[ -n "$server" ] || missing "API server"
 etcd="$(command -v etcd || true)"
 [ -n "$etcd" ] || missing "etcd"
 command -v openssl >/dev/null || missing "openssl"
@@ -58,9 +61,15 @@ etcd_pid=$!
 echo "version $(basename "$server")"
 echo "kubeconfig $dir/kubeconfig"
 echo "kubectl $kubectl"
-exec "$server" --etcd-servers "http://127.0.0.1:$client" --bind-address 127.0.0.1 --secure-port "$port" \
-    --tls-cert-file server.crt --tls-private-key-file server.key --client-ca-file ca.crt \
-    --kubeconfig nobody --authentication-kubeconfig nobody --authentication-skip-lookup --authorization-kubeconfig nobody \
-    --enable-priority-and-fairness=false \
+common=(--etcd-servers "http://127.0.0.1:$client" --bind-address 127.0.0.1 --secure-port "$port"
+    --tls-cert-file server.crt --tls-private-key-file server.key --client-ca-file ca.crt --enable-priority-and-fairness=false)
+case "$(basename "$server")" in kube-apiserver-*)
+    quiet openssl genrsa -out accounts.key 2048
+    # Nobody makes the service account that every pod would have: there are no controllers.
+    exec "$server" "${common[@]}" --advertise-address 127.0.0.1 --authorization-mode RBAC --service-cluster-ip-range 10.96.0.0/24 --endpoint-reconciler-type none \
+        --service-account-issuer https://kubernetes.default.svc --service-account-key-file accounts.key \
+        --service-account-signing-key-file accounts.key --disable-admission-plugins ServiceAccount >apiserver.log 2>&1
+esac
+exec "$server" "${common[@]}" --kubeconfig nobody --authentication-kubeconfig nobody --authentication-skip-lookup --authorization-kubeconfig nobody \
     --disable-admission-plugins NamespaceLifecycle,MutatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionPolicy,ValidatingAdmissionWebhook \
     >apiserver.log 2>&1
