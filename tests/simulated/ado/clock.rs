@@ -17,6 +17,7 @@ pub enum Turned {
     /// Those who wait.
     By(AtomicI64),
     /// The machine, for a binary that waits by its own clock.
+    #[allow(dead_code)] // The benches' own.
     Machine,
 }
 

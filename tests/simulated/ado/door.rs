@@ -204,11 +204,13 @@ impl Door {
     }
 
     /// Requests so far, what they cost in TSTU, and the least time that the budget allows for them.
+    #[allow(dead_code)] // The benches' own.
     pub fn spent(&self) -> (u64, f64, i64) {
         self.with(|inner| (inner.budget.requests, inner.budget.sum, inner.budget.least_us()))
     }
 
     /// So many items on a page.
+    #[allow(dead_code)] // The benches' own.
     pub fn pages_of(&self, items: usize) {
         self.with(|inner| inner.page = items);
     }

@@ -1,6 +1,7 @@
 //! What the organization holds, and how it changes. Everything is decided by the seed and the time, so that two runs over
 //! one seed have the same history whatever they ask.
 
+#[allow(dead_code)] // The benches' own.
 mod history;
 
 use std::collections::BTreeMap;

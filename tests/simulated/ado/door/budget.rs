@@ -63,6 +63,7 @@ impl Budget {
     }
 
     /// The least time that the budget allows for what was asked: a window's whole budget at once, and again when it is over.
+    #[allow(dead_code)] // The benches' own.
     pub(super) fn least_us(&self) -> i64 {
         (self.sum / LIMIT).floor() as i64 * WINDOW_US
     }
