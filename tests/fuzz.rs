@@ -79,3 +79,16 @@ fn every_target_is_tested_and_has_its_words() {
 fn a_word_is_read_as_the_fuzzer_reads_it() {
     assert_eq!(mutate::words("# x\nname=\"a\\x00\\\"\\\\\"\n\"b\"\n"), [b"a\0\"\\".to_vec(), b"b".to_vec()]);
 }
+
+/// A build script runs by itself, without the fuzzer that the counters report to.
+#[test]
+fn only_crates_get_counters() {
+    let options = |name: &str| {
+        let mut rustc = std::process::Command::new(folder("instrument"));
+        let said = rustc.args(["echo", "--crate-name", name]).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    };
+    assert!(options("engine").contains("sancov-module"));
+    assert_eq!(options("build_script_build"), "--crate-name build_script_build\n");
+}
