@@ -38,15 +38,29 @@ pub(super) fn walk_protobuf<S: SignalRows>(body: &[u8], intake: &mut Intake<'_, 
 fn walk_resource<S: SignalRows>(group: &[u8], at: usize, intake: &mut Intake<'_, S>) -> Result<()> {
     // A writer may put the head behind the members, so it is looked for first; this pass also proves the framing.
     let (head, schema_url) = head(group)?;
+    let mut untold = head.as_ref().err().map(|reason| format!("its resource cannot be read: {reason}"));
     intake.resource(at, head, &schema_url);
     for (at, group) in members(group).enumerate() {
         let (head, schema_url) = self::head(group)?;
+        let unread = head.as_ref().err().map(|reason| format!("its scope {at} cannot be read: {reason}"));
         intake.scope(at, head, &schema_url);
-        for record in members(group) {
+        let mut records = members(group).peekable();
+        match (records.peek(), unread) {
+            // Its reject tells.
+            (Some(_), _) => untold = None,
+            (None, Some(reason)) => return Err(unreadable(&reason)),
+            (None, None) => {}
+        }
+        for record in records {
             intake.protobuf(record)?;
         }
     }
-    Ok(())
+    untold.map_or(Ok(()), |reason| Err(unreadable(&reason)))
+}
+
+/// What is wrong above the records, where there is no record that would be rejected for it.
+fn unreadable(reason: &str) -> Error {
+    Error::invalid(format!("malformed protobuf: {reason}"))
 }
 
 /// The head of a group, decoded, and its schema URL. Fails when the group's framing does.
