@@ -38,37 +38,9 @@ pub struct Listing {
     way: Way,
 }
 
-/// What is asked for.
+/// What is wanted, whoever decides.
 #[derive(Debug, Args)]
-pub struct Request {
-    /// The scorecard.
-    #[arg(value_name = "SCORECARD")]
-    scorecard: String,
-    /// The check.
-    #[arg(value_name = "CHECK")]
-    check: String,
-    /// The entity, as `stellwerk score show` has it.
-    #[arg(value_name = "ENTITY")]
-    entity: String,
-    /// Its tenant, where several have one of this name.
-    #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// For how many days from the approval on.
-    #[arg(long, value_name = "DAYS")]
-    days: i64,
-    /// Who asks.
-    #[arg(long, value_name = "NAME")]
-    by: String,
-    #[command(flatten)]
-    way: Way,
-}
-
-/// What people are asked for.
-#[derive(Debug, Args)]
-pub struct People {
+struct Wanted {
     /// The scorecard.
     #[arg(value_name = "SCORECARD")]
     scorecard: String,
@@ -87,6 +59,25 @@ pub struct People {
     /// For how many days from the decision on.
     #[arg(long, value_name = "DAYS")]
     days: i64,
+}
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub struct Request {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Who asks.
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    #[command(flatten)]
+    way: Way,
+}
+
+/// What people are asked for.
+#[derive(Debug, Args)]
+pub struct People {
+    #[command(flatten)]
+    wanted: Wanted,
     /// The group whose members vote; everybody who may write, unless it is said.
     #[arg(long, value_name = "GROUP")]
     voters: Option<String>,
@@ -124,11 +115,10 @@ impl Exempt {
                 let about = About { scorecard: list.scorecard, tenant: list.tenant, entity: None };
                 return list.way.show(&ScoreWish::Exemptions { about }, shown::exemptions).await;
             }
-            Exempt::Request(ask) => {
-                let about = About { scorecard: Some(ask.scorecard), tenant: ask.tenant, entity: Some(ask.entity) };
-                let wish =
-                    ScoreWish::Exempt { about, check: ask.check, reason: ask.reason, days: ask.days, by: ask.by };
-                return ask.way.show(&wish, shown::asked).await;
+            Exempt::Request(Request { wanted, by, way }) => {
+                let Wanted { scorecard, check, entity, tenant, reason, days } = wanted;
+                let about = About { scorecard: Some(scorecard), tenant, entity: Some(entity) };
+                return way.show(&ScoreWish::Exempt { about, check, reason, days, by }, shown::asked).await;
             }
             Exempt::Ask(people) => return people.run().await,
             Exempt::Approve(decided) => (decided, Decision::Approve),
@@ -143,13 +133,14 @@ impl Exempt {
 impl People {
     async fn run(self) -> Result<Exit> {
         let key = self.key.map(|place| place.read()).transpose()?;
+        let Wanted { scorecard, check, entity, tenant, reason, days } = self.wanted;
         let ask = Ask {
-            scorecard: self.scorecard,
-            check: self.check,
-            entity: self.entity,
-            tenant: self.tenant,
-            reason: self.reason,
-            days: self.days,
+            scorecard,
+            check,
+            entity,
+            tenant,
+            reason,
+            days,
             voters: self.voters.unwrap_or_else(anybody),
             quorum: self.quorum,
             deadline: self.deadline,
