@@ -70,16 +70,16 @@ pub async fn acknowledge(
 }
 
 /// The same for one life of a row, by somebody who need not be known: whoever said so before stays. False where it is over.
-pub async fn acknowledge_life(state: &State, rule: &str, row: &Row, who: &str, now_us: i64) -> Result<bool> {
+pub async fn acknowledge_life(open: &mut Transaction, rule: &str, row: &Row, who: &str, now_us: i64) -> Result<bool> {
     let values = [rule.into(), row.key.to_string().into(), Value::Time(row.epoch)];
     let fires = "SELECT key FROM rule_row WHERE rule = $1 AND key = $2 AND epoch = $3 AND state <> 'pending'";
-    if state.fetch(fires, &values).await?.is_empty() {
+    if open.fetch(fires, &values).await?.is_empty() {
         return Ok(false);
     }
     let sql = "INSERT INTO acknowledgement (rule, key, epoch, who, why, at) VALUES ($1, $2, $3, $4, NULL, $5) \
                ON CONFLICT (rule, key, epoch) DO NOTHING";
     let [rule, key, epoch] = values;
-    state.execute(sql, &[rule, key, epoch, who.into(), Value::Time(now_us)]).await?;
+    open.execute(sql, &[rule, key, epoch, who.into(), Value::Time(now_us)]).await?;
     Ok(true)
 }
 

@@ -57,9 +57,10 @@ pub async fn acknowledge(
     let link = format!("the link in {}", message.channel);
     let who = if name.is_empty() { link } else { format!("{name}, by {link}") };
     let who = state.redactor().redact(&who).into_owned();
+    let mut open = state.transaction().await?;
     let mut known = 0;
     for row in &message.rows {
-        known += usize::from(notice::acknowledge_life(state, &message.rule, row, &who, now_us).await?);
+        known += usize::from(notice::acknowledge_life(&mut open, &message.rule, row, &who, now_us).await?);
     }
     if known == 0 {
         let what = "none of its rows fires any more; there is nothing to acknowledge";
@@ -67,7 +68,8 @@ pub async fn acknowledge(
     }
     let entry = Entry::new(&Scope::platform("link"), "rule.acknowledge", message.rule.as_str());
     let detail = json!({ "message": parts.0, "channel": message.channel, "rows": known });
-    house.audit.record(entry.with(detail)).await?;
+    house.audit.record_in(&mut open, vec![entry.with(detail)]).await?;
+    open.commit().await?;
     Ok(page(&format!("<p>{known} of {} rows are known now. Nobody else is told of them.</p>", message.rows.len())))
 }
 
