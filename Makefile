@@ -39,7 +39,7 @@ test: setup ## runs every test: unit, end to end, kill -9, real clients
 	@$(MAKE) --no-print-directory run-test
 
 faults: setup ## a seeded campaign of kills, power cuts, bad disks and stores (TRIALS=200 SEED=s KIND=k OUT=file)
-	@deploy/setup faults
+	@deploy/setup $(if $(TRIALS)$(KIND),tests,faults)
 	@$(MAKE) --no-print-directory run-faults
 
 cases: setup ## runs the known answers under DATA=DIR (default ../shared/data), one line a suite
@@ -70,11 +70,11 @@ run-demo:
 run-test:
 	@tests/run
 
-# Only a whole campaign writes the results that are kept; OUT=file asks for them of any.
+# Only a whole campaign writes the results that are kept (OUT=file asks for them of any) and takes the whole API server.
 run-faults:
 	@TRIALS="$(or $(TRIALS),200)" SEED="$(SEED)" KIND="$(KIND)" OUT="$(or $(OUT),$(if $(TRIALS)$(KIND),,benches/results/faults.json))" \
 		cargo test --test stellwerk -- --exact faults::campaign --nocapture
-	cargo test --test stellwerk -- kubernetes_real:: --nocapture
+	$(if $(TRIALS)$(KIND),,cargo test --test stellwerk -- kubernetes_real:: --nocapture)
 
 run-cases:
 	@STELLWERK_CASES="$(DATA)" tests/cases.sh
