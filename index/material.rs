@@ -44,7 +44,7 @@ impl MaterialSource {
     }
 }
 
-/// Of all time, the part that looking at a source may take while nobody waits for it: one in so many.
+/// Of all time, the part that looking at a source, or reading some of its texts, may take while nobody waits: one in so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace(u32);
 

@@ -217,6 +217,7 @@ impl Searcher {
         let taken: Vec<(Place, i64)> = taken.cloned().collect();
         let gone = followed.gone.clone();
         let (mut texts, mut bytes, mut done) = (Vec::new(), 0, 0);
+        let begun = Instant::now();
         for part in taken.chunks(material::FETCHED_TOGETHER) {
             // What changed or went since it was seen is not among them: the next look knows.
             let found = material::fetch(&self.store, followed.source, part).await?;
@@ -227,6 +228,9 @@ impl Searcher {
                 break;
             }
         }
+        // Where a text is computed, reading some costs what a look does.
+        let rested = Instant::now() + followed.source.pace.rest(begun.elapsed());
+        followed.next_look = followed.next_look.max(Some(rested));
         let cutting = self.cutting();
         let cut_all = move || texts.into_par_iter().map(|text| cut(text, &cutting)).collect::<Vec<Cut>>();
         let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(|e| Error::unavailable("cut texts", e))?;
