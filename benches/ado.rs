@@ -1,9 +1,8 @@
 //! An organization of Azure DevOps with 35,000 entities, read from nothing by the real binary: whether its budget alone says
 //! how long that takes, what it costs us, and whether the tables are what the organization holds.
 
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ use crate::harness::{Ground, command};
 use crate::organization::clock::Turned;
 use crate::organization::door::{Door, LIMIT};
 use crate::organization::world::World;
-use crate::peer;
+use crate::peer::{self, Ended};
 use crate::report::{Bound, Goal, Report, figure};
 
 mod truth;
@@ -26,7 +25,6 @@ const REQUESTS_AN_ENTITY: f64 = 0.3;
 /// Items that the real interface puts on a page.
 const PAGE: usize = 100;
 const USED_GOAL_PERCENT: f64 = 90.0;
-const POLL: Duration = Duration::from_millis(20);
 
 pub fn run(context: &Context) -> Report {
     let mut report = Report::default();
@@ -98,27 +96,14 @@ struct Pass {
 }
 
 fn pass(ground: &Ground, door: &Door) -> Pass {
-    let begun = Instant::now();
     let auth = format!("pat:file:{}", ground.beside("token").display());
     let mut command = command(&["ingest", "ado", "--organization", &door.url(), "--auth", &auth, "--json", "--data"]);
     let out = ground.beside("outcome.json");
     let file = std::fs::File::create(&out).expect("a file for the outcome");
-    let child = command.arg(ground.data()).stdin(Stdio::null()).stdout(file).spawn();
-    let mut child = child.expect("the binary starts");
-    let (mut cpu_s, mut peak) = (0.0_f64, 0);
-    let status = loop {
-        // What a process took is gone with it, so the last look counts.
-        cpu_s = cpu_s.max(peer::cpu_s(child.id()));
-        peak = peak.max(peer::peak_bytes(child.id()));
-        match child.try_wait().expect("the child can be asked") {
-            Some(status) => break status,
-            None => std::thread::sleep(POLL),
-        }
-    };
-    let wall_s = begun.elapsed().as_secs_f64();
+    let Ended { status, wall_s, cpu_s, peak_mb } = peer::watch(command.arg(ground.data()).stdout(file));
     assert!(status.success(), "ingest ado ended with {status}");
     let text = std::fs::read_to_string(&out).expect("the outcome");
     let outcome: Value = serde_json::from_str(&text).expect("the outcome is JSON");
     assert_eq!(outcome["rejected"], 0, "{outcome}");
-    Pass { outcome, wall_s, cpu_s, peak_mb: peak as f64 / f64::from(1 << 20) }
+    Pass { outcome, wall_s, cpu_s, peak_mb }
 }

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::Context;
 use crate::harness::command;
+use crate::peer::{self, Ended};
 use crate::questions::engines::run_script;
 use crate::report::{Bound, Goal, Report, Spread, figure};
-use crate::{Context, peer};
 
 const SAMPLE: &str = "tests/fixtures/cost/focus_1.2_synthetic_80.csv";
 const ROWS: usize = 1_000_000;
@@ -19,7 +19,6 @@ const NODES: usize = 1_000;
 const DAYS: usize = 30;
 const CONTAINERS_A_NODE: usize = 30;
 const ROUNDS: usize = 3;
-const POLL: Duration = Duration::from_millis(5);
 const CHECK_GOAL_S: f64 = 10.0;
 const ALLOCATE_GOAL_S: f64 = 5.0;
 const ALLOCATE_GOAL_MB: f64 = 2048.0;
@@ -34,34 +33,14 @@ pub fn run(context: &Context) -> Report {
     report
 }
 
-/// One command to its end.
-struct Round {
-    wall_s: f64,
-    peak_mb: f64,
-}
-
-fn timed(args: &[&str], codes: &[i32]) -> Round {
-    let begun = Instant::now();
-    let mut child = command(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary starts");
-    let mut peak = 0;
-    let status = loop {
-        peak = peak.max(peer::peak_bytes(child.id()));
-        match child.try_wait().expect("the child can be asked") {
-            Some(status) => break status,
-            None => std::thread::sleep(POLL),
-        }
-    };
-    let wall_s = begun.elapsed().as_secs_f64();
+fn timed(args: &[&str], codes: &[i32]) -> Ended {
+    let ended = peer::watch(command(args).stdout(Stdio::null()).stderr(Stdio::null()));
+    let status = ended.status;
     assert!(status.code().is_some_and(|code| codes.contains(&code)), "{args:?} ended with {status}");
-    Round { wall_s, peak_mb: peak as f64 / f64::from(1 << 20) }
+    ended
 }
 
-fn spread(rounds: &[Round], of: fn(&Round) -> f64) -> Spread {
+fn spread(rounds: &[Ended], of: fn(&Ended) -> f64) -> Spread {
     Spread::of(&rounds.iter().map(of).collect::<Vec<_>>())
 }
 
@@ -81,7 +60,7 @@ fn conformance(context: &Context, report: &mut Report) {
     }
     let path = file.to_string_lossy().into_owned();
     // Generated rows break a rule or two: exit code 1 says that they were found.
-    let rounds: Vec<Round> =
+    let rounds: Vec<Ended> =
         (0..ROUNDS).map(|_| timed(&["cost", "check", &path, "--format", "json"], &[0, 1])).collect();
     let (wall, peak) = (spread(&rounds, |r| r.wall_s), spread(&rounds, |r| r.peak_mb));
     report.goal(Goal {
@@ -121,7 +100,7 @@ fn allocation(context: &Context, report: &mut Report) {
             "--format",
             "json",
         ];
-        let rounds: Vec<Round> = (0..ROUNDS).map(|_| timed(&args, &[0])).collect();
+        let rounds: Vec<Ended> = (0..ROUNDS).map(|_| timed(&args, &[0])).collect();
         let (wall, peak) = (spread(&rounds, |r| r.wall_s), spread(&rounds, |r| r.peak_mb));
         let rows = nodes * CONTAINERS_A_NODE * parts;
         table.push(vec![name.to_owned(), rows.to_string(), wall.to_string(), peak.to_string()]);

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -101,6 +101,35 @@ pub fn free_address() -> SocketAddr {
 pub fn last_line(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+}
+
+/// How often a command that runs to its end is looked at.
+const WATCH: Duration = Duration::from_millis(5);
+
+/// A command that ran to its end.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub wall_s: f64,
+    pub cpu_s: f64,
+    pub peak_mb: f64,
+}
+
+/// Runs a command to its end, and watches what it takes.
+pub fn watch(command: &mut Command) -> Ended {
+    let begun = Instant::now();
+    let mut child = command.stdin(Stdio::null()).spawn().expect("the binary starts");
+    let (mut cpu, mut peak) = (0.0_f64, 0);
+    let status = loop {
+        // What a process took is gone with it, so the last look counts.
+        cpu = cpu.max(cpu_s(child.id()));
+        peak = peak.max(peak_bytes(child.id()));
+        match child.try_wait().expect("the child can be asked") {
+            Some(status) => break status,
+            None => std::thread::sleep(WATCH),
+        }
+    };
+    let peak_mb = peak as f64 / f64::from(1 << 20);
+    Ended { status, wall_s: begun.elapsed().as_secs_f64(), cpu_s: cpu, peak_mb }
 }
 
 /// User and system time of a process, of its running children, and of those it has waited for.

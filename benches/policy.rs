@@ -4,8 +4,6 @@
 //! told in the result.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -13,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Context;
 use crate::harness::{Ground, command};
-use crate::peer;
+use crate::peer::{self, Ended};
 use crate::report::{Bound, Goal, Report, Spread, figure};
 
 const SEED: u64 = 20_261_126;
@@ -21,7 +19,6 @@ const PODS: usize = 10_000;
 const PODS_A_FILE: usize = 1_000;
 const NAMESPACES: usize = 50;
 const ROUNDS: usize = 3;
-const POLL: Duration = Duration::from_millis(5);
 const TIME_GOAL_S: f64 = 90.0;
 const RESIDENT_GOAL_MB: f64 = 300.0;
 
@@ -94,27 +91,15 @@ struct Round {
 }
 
 fn audit(ground: &Ground, policies: &Path) -> Round {
-    let begun = Instant::now();
     let mut command = command(&["policy", "audit", "--threads", "1", "--format", "json", "--policies"]);
     command.arg(policies).arg("--data").arg(ground.data());
     let out = ground.beside("audit.json");
     let file = std::fs::File::create(&out).expect("a file for the report");
-    let mut child = command.stdin(Stdio::null()).stdout(file).spawn().expect("the binary starts");
-    let (mut cpu_s, mut peak) = (0.0_f64, 0);
-    let status = loop {
-        // What a process took is gone with it, so the last look counts.
-        cpu_s = cpu_s.max(peer::cpu_s(child.id()));
-        peak = peak.max(peer::peak_bytes(child.id()));
-        match child.try_wait().expect("the child can be asked") {
-            Some(status) => break status,
-            None => std::thread::sleep(POLL),
-        }
-    };
-    let wall_s = begun.elapsed().as_secs_f64();
+    let Ended { status, wall_s, cpu_s, peak_mb } = peer::watch(command.stdout(file));
     assert!(matches!(status.code(), Some(0 | 1)), "the audit ended with {status}");
     let text = std::fs::read_to_string(&out).expect("the report");
     let report = serde_json::from_str(&text).expect("the report is JSON");
-    Round { report, cpu_s, wall_s, peak_mb: peak as f64 / f64::from(1 << 20) }
+    Round { report, cpu_s, wall_s, peak_mb }
 }
 
 /// Ingests generated pods and their namespaces.
