@@ -23,14 +23,16 @@ pub fn bucket() -> Option<Bucket> {
         return None;
     };
     println!("S3 server of this run: {}", service.fact("version"));
-    let address = service.fact("endpoint").trim_start_matches("http://").to_owned();
+    let bucket = Bucket { service, _ground: ground };
+    let address = bucket.address();
     for _ in 0..300 {
-        if std::net::TcpStream::connect(&address).is_ok() {
-            return Some(Bucket { service, _ground: ground });
+        // It listens before it knows its disk, and answers 503 until then.
+        if std::net::TcpStream::connect(address).is_ok() && bucket.ask("GET", "/tests", &[]).0 == 200 {
+            return Some(bucket);
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    panic!("MinIO did not listen on {address}");
+    panic!("MinIO is not ready on {address}");
 }
 
 impl Bucket {
