@@ -26,6 +26,7 @@ pub mod reject;
 pub mod rows;
 pub mod scope;
 pub mod settings;
+pub mod span;
 pub mod sql;
 pub mod state;
 pub mod store;
@@ -51,6 +52,7 @@ pub use ports::{ChatModel, ChatRequest, Embedder, Message, NoRedaction, Purpose,
 pub use rows::{Rows, Value};
 pub use scope::{Scope, Tenants};
 pub use settings::{Settings, WalPlace};
+pub use span::{parse_span, write_span};
 pub use state::{State, StateTable};
 pub use store::{Answer, Catalogue, Limits, Load, Ports, Question, Store};
 pub use table::{Column, Index, Table, Type, View};

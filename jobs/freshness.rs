@@ -6,11 +6,11 @@ use engine::arrow::array::{Array, AsArray};
 use engine::arrow::datatypes::TimestampMicrosecondType;
 use engine::clock::rfc3339;
 use engine::sql::session::from_datafusion;
-use engine::{Error, Kind, Limits, Question, Result, Scope, Store};
+use engine::{Error, Kind, Limits, Question, Result, Scope, Store, write_span};
 use futures::TryStreamExt;
 
 use crate::evaluate::At;
-use crate::rule::{Fresh, write_span};
+use crate::rule::Fresh;
 
 /// Looking for one young row is quick, or something else is wrong.
 const TIME_MAX: Duration = Duration::from_secs(30);

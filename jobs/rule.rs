@@ -16,7 +16,6 @@ mod field;
 mod folder;
 mod fresh;
 mod header;
-mod span;
 mod tick;
 mod timing;
 
@@ -24,7 +23,6 @@ pub use call::{Argument, Call, Template};
 pub use folder::{Found, read, read_folder};
 pub use fresh::Fresh;
 pub use header::{Approval, FIELDS, Group, Header, Limit, Rate, Start};
-pub use span::{parse_span, write_span};
 pub use tick::{NOW, at_tick, volatile};
 pub use timing::{Catchup, Cron, Missed, Overlap, Timing};
 

@@ -293,14 +293,15 @@ fn said(rule: &Rule, there: bool, known: Option<&jobs::rows::Tracked>, tick: i64
     if let Some(held) = &entry.held {
         return format!("the rule is held, so nothing changes: {held}");
     }
-    let for_so_long =
-        |since: i64| jobs::rule::write_span(std::time::Duration::from_micros(u64::try_from(tick - since).unwrap_or(0)));
+    let for_so_long = |since: i64| {
+        engine::write_span(std::time::Duration::from_secs(u64::try_from((tick - since) / 1_000_000).unwrap_or(0)))
+    };
     match (there, known) {
         (true, None) => "the SELECT has it now, and the next run will see it for the first time".to_owned(),
         (true, Some(row)) if row.state == State::Pending => format!(
             "it is there for {}, and must be for {} before it is new",
             for_so_long(row.since),
-            jobs::rule::write_span(rule.header.hold)
+            engine::write_span(rule.header.hold)
         ),
         (true, Some(row)) => format!("it fires since {}, and was told then", rfc3339(row.epoch)),
         (false, Some(row)) if row.state == State::Pending => {
@@ -308,7 +309,7 @@ fn said(rule: &Rule, there: bool, known: Option<&jobs::rows::Tracked>, tick: i64
         }
         (false, Some(row)) => format!(
             "the SELECT has it no more; it is resolved once it was gone for {}; it is {} since {}",
-            jobs::rule::write_span(rule.header.keep),
+            engine::write_span(rule.header.keep),
             row.state.name(),
             rfc3339(row.since)
         ),

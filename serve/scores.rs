@@ -262,7 +262,7 @@ impl House {
             days: ask.days,
         };
         self.exemptions().check(&request).await?;
-        let deadline = jobs::rule::parse_span(&ask.deadline).map_err(Error::invalid)?;
+        let deadline = engine::parse_span(&ask.deadline).map_err(Error::invalid)?;
         if ask.quorum < 1 || deadline.is_zero() || ask.voters.trim().is_empty() {
             return Err(Error::invalid("somebody must vote, at least one must agree, and there is a time to do so"));
         }

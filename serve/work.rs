@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::clock::rfc3339;
-use engine::{Error, Kind, Result};
+use engine::{Error, Kind, Result, write_span};
 use jobs::actions::Settings;
 use jobs::approval::{Approvals, Verdict};
 use jobs::flow::{Desk, FLOWS, RealHands, Start};
 use jobs::queue::{Limit, LimitRow, Which};
-use jobs::rule::write_span;
 use ledger::directory::Refusal;
 use ledger::principal::{Caller, Permission, Principal};
 use serde::{Deserialize, Serialize};
@@ -296,10 +295,12 @@ fn which_shown(which: &Which) -> String {
 
 fn limit_shown(row: &LimitRow) -> Value {
     let rate = row.beat.map(|(interval_us, burst)| {
-        let whole = Duration::from_micros(
-            u64::try_from(interval_us.saturating_mul(burst).saturating_add(burst - 1)).unwrap_or(0),
-        );
-        format!("{burst}/{}", write_span(whole))
+        // The interval is a whole number of microseconds, so that up to one a call was cut off.
+        let least = u64::try_from(interval_us.saturating_mul(burst)).unwrap_or(0);
+        let most = least.saturating_add(u64::try_from(burst - 1).unwrap_or(0));
+        let seconds = most / 1_000_000 * 1_000_000;
+        let per = Duration::from_micros(if seconds >= least { seconds } else { most });
+        format!("{burst}/{}", write_span(per))
     });
     let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     json!({ "kind": name(&row.kind), "tenant": name(&row.tenant), "rate": rate, "paused": row.paused })

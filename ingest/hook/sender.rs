@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use engine::{Error, Result};
+use engine::{Error, Result, parse_span};
 use serde::Deserialize;
 
 use crate::ado::client::secret::SecretRef;
@@ -160,7 +160,7 @@ impl Senders {
 
     pub(super) fn parse(text: &str, folder: &Path) -> std::result::Result<Senders, String> {
         let file: File = serde_yaml_ng::from_str(text).map_err(|e| e.to_string())?;
-        let oldest_ready_max = file.oldest_ready_max.as_deref().map_or(Ok(OLDEST_READY_MAX), span)?;
+        let oldest_ready_max = file.oldest_ready_max.as_deref().map_or(Ok(OLDEST_READY_MAX), parse_span)?;
         let mut by_name = BTreeMap::new();
         for (name, words) in file.hooks {
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
@@ -183,7 +183,7 @@ impl Words {
         if own && self.scheme != Scheme::Hmac {
             return Err("signature_header, timestamp_header and tolerance belong to scheme: hmac".to_owned());
         }
-        let tolerance = self.tolerance.as_deref().map_or(Ok(TOLERANCE), span)?;
+        let tolerance = self.tolerance.as_deref().map_or(Ok(TOLERANCE), parse_span)?;
         let read = |given: Option<OneOrMore>| given.map(|given| secrets(given, folder)).transpose();
         let (secret, token, password) = (read(self.secret)?, read(self.token)?, read(self.password)?);
         let wanted = match self.scheme {
@@ -250,18 +250,4 @@ fn secrets(given: OneOrMore, folder: &Path) -> std::result::Result<Vec<String>, 
         none if none.is_empty() => Err("a list of secrets is empty".to_owned()),
         secrets => Ok(secrets),
     }
-}
-
-fn span(text: &str) -> std::result::Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time: write 500ms, 30s, 5m or 1h");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let unit_ms = match text[digits..].trim() {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    Ok(Duration::from_millis(number.saturating_mul(unit_ms)))
 }

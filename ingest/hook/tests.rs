@@ -59,7 +59,7 @@ fn wrong_senders_are_refused() {
         ("hooks: {a: {scheme: ado, token: 'file:key'}}", "user and password"),
         ("hooks: {a: {scheme: github, secret: 'file:key', signature_header: x}}", "belong to scheme: hmac"),
         ("hooks: {a: {scheme: hmac, secret: 'file:key', timestamp_header: x}}", "goes with signature_header"),
-        ("hooks: {a: {scheme: hmac, secret: 'file:key', tolerance: soon}}", "no time"),
+        ("hooks: {a: {scheme: hmac, secret: 'file:key', tolerance: soon}}", "no span of time"),
         ("hooks: {a: {scheme: gitlab, secret: 'file:key'}}", "gitlab"),
         ("hooks: {ado: {scheme: ado, user: u, password: 'file:key'}}", "door of its own"),
         ("hooks: {'A/b': {scheme: github, secret: 'file:key'}}", "no name of a hook"),

@@ -10,7 +10,6 @@ use sha2::Sha256;
 use url::Url;
 
 use super::settings::secret;
-use crate::rule::parse_span;
 
 /// How long a link is good unless it is said.
 const VALID: Duration = Duration::from_secs(3 * 86_400);
@@ -68,7 +67,7 @@ impl Words {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(format!("its secret has {} bytes, and needs {SECRET_BYTES_MIN}", secret.len()));
         }
-        let valid = self.valid.as_deref().map_or(Ok(VALID), parse_span)?;
+        let valid = self.valid.as_deref().map_or(Ok(VALID), engine::parse_span)?;
         if valid.is_zero() {
             return Err("a link that is good for no time is none".to_owned());
         }

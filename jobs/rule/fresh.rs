@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::span::{parse_span, write_span};
+use engine::{parse_span, write_span};
 
 /// A table, and how old its newest row may be at the tick.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use engine::parse_span;
+
 use super::Fault;
 use super::call::Call;
 use super::field::Field;
 use super::fresh::Fresh;
-use super::span::parse_span;
 use super::timing::{Catchup, Cron, Overlap, Timing};
 use crate::rows::Transition;
 

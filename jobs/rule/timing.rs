@@ -8,8 +8,6 @@ use chrono::{DateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
-use super::span::parse_span;
-
 /// The shortest distance of ticks.
 const EVERY_MIN: Duration = Duration::from_secs(1);
 
@@ -113,7 +111,7 @@ impl Timing {
     }
 
     pub(super) fn set_every(&mut self, text: &str) -> Result<(), String> {
-        let every = parse_span(text)?;
+        let every = engine::parse_span(text)?;
         if every < EVERY_MIN {
             return Err(format!("`{text}` is less than a second"));
         }
@@ -183,7 +181,7 @@ impl Catchup {
             "all" => Missed::All,
             other => return Err(format!("`{other}` is no catchup; there are none, one, all, and a window: `one, 1d`")),
         };
-        let window = if window.trim().is_empty() { Catchup::default().window } else { parse_span(window)? };
+        let window = if window.trim().is_empty() { Catchup::default().window } else { engine::parse_span(window)? };
         Ok(Catchup { missed, window })
     }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::{Error, Result};
+use engine::{Error, Result, parse_span};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::rule::{BYTES_MAX, parse_span, volatile};
+use crate::rule::{BYTES_MAX, volatile};
 
 /// How a scorecard's file ends.
 pub const FILE_ENDINGS: &[&str] = &["yaml", "yml"];

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use engine::clock::rfc3339;
-
-use crate::rule::write_span;
+use engine::write_span;
 
 /// What a check says about an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use engine::{
 };
 use serde_json::Value as Json;
 
-use crate::rule::{Rule, parse_span};
+use crate::rule::Rule;
 
 /// Cells that a row has where a case does not say otherwise, so that cases say only what matters.
 const HOUSE: &[(&str, &str)] = &[("tenant", "acme"), ("x_tenant", "acme"), ("cluster", "c1"), ("organization", "org")];
@@ -271,7 +271,7 @@ fn dated(value: &Json, tick: i64) -> Json {
 
 /// `now`, `now-3d`, `now+2h`, an instant by RFC 3339, or a day; µs since 1970.
 pub fn instant(text: &str, tick: i64) -> Option<i64> {
-    let us = |span: &str| Some(i64::try_from(parse_span(span).ok()?.as_micros()).unwrap_or(i64::MAX));
+    let us = |span: &str| Some(i64::try_from(engine::parse_span(span).ok()?.as_micros()).unwrap_or(i64::MAX));
     match text.strip_prefix("now").map(|rest| rest.split_at_checked(1)) {
         Some(None) => return Some(tick),
         Some(Some(("-", span))) => return Some(tick.saturating_sub(us(span)?)),

@@ -5,9 +5,8 @@ mod top;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use engine::Result;
+use engine::{Result, parse_span};
 use jobs::queue::{Limit as Rate, Which};
-use jobs::rule::parse_span;
 
 use super::exit::Exit;
 use super::listing::{Asking, members, table};

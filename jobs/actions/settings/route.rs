@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Channel;
-use crate::rule::parse_span;
 
 /// Several channels under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +50,7 @@ impl Words {
         };
         let mut escalate: Vec<Escalation> = Vec::new();
         for words in self.escalate {
-            let step = Escalation { after: parse_span(&words.after)?, to: known(words.to)? };
+            let step = Escalation { after: engine::parse_span(&words.after)?, to: known(words.to)? };
             if step.after.is_zero() || escalate.last().is_some_and(|last| last.after >= step.after) {
                 return Err("each step of escalate comes later than the one before".to_owned());
             }

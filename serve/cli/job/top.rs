@@ -116,7 +116,7 @@ fn age(us: Option<i64>) -> String {
     match us {
         None => "-".to_owned(),
         Some(us) if us < 10_000_000 => format!("{:.1} s", us as f64 / 1e6),
-        Some(us) => jobs::rule::write_span(Duration::from_secs(u64::try_from(us / 1_000_000).unwrap_or(0))),
+        Some(us) => engine::write_span(Duration::from_secs(u64::try_from(us / 1_000_000).unwrap_or(0))),
     }
 }
 

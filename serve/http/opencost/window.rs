@@ -95,20 +95,9 @@ fn instant(text: &str) -> Option<i64> {
 
 /// `30m`, `12h`, `7d`, `2w` in microseconds.
 pub fn duration(text: &str) -> Result<i64> {
-    let wrong = || Error::invalid(format!("{text:?} is no duration; 30m, 12h and 7d are"));
-    let text = text.trim();
-    let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(at);
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        "w" => 604_800,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(seconds * 1_000_000).filter(|length| *length > 0).ok_or_else(wrong)
+    let length = engine::parse_span(text).ok().and_then(|length| i64::try_from(length.as_micros()).ok());
+    let length = length.filter(|length| *length > 0);
+    length.ok_or_else(|| Error::invalid(format!("{text:?} is no duration; 30m, 12h and 7d are")))
 }
 
 #[cfg(test)]
