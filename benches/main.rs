@@ -44,6 +44,7 @@ mod questions;
 mod redaction;
 mod report;
 mod retrieval;
+mod search;
 mod signals;
 mod start;
 mod takers;
@@ -126,6 +127,7 @@ pub const SUITES: &[Suite] = &[
         shows: "full text, vectors and fusion on one core, beside seven peers",
         run: retrieval::run,
     },
+    Suite { name: "search", shows: "documents indexed by the real binary, and questions over HTTP", run: search::run },
     Suite { name: "start", shows: "ready after kill -9 with a long log to read again", run: start::run },
 ];
 

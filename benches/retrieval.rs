@@ -2,7 +2,9 @@
 //! LanceDB at equal recall, and what the fusion costs.
 //!
 //! Texts are the judged collections in `STELLWERK_RETRIEVAL`, else `../shared/data/retrieval`, else generated ones. Vectors
-//! are those that `stellwerk eval retrieval` kept in the cache folder, else generated ones; the result says which.
+//! are of these texts, embedded in the first run, where the model was pulled, else made up; the result says which.
+
+mod rows;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use self::rows::{Rows, WIDTH};
 use crate::Context;
 use crate::peer;
 use crate::report::{Bound, Goal, Report, Spread, figure, percentile};
@@ -25,8 +28,9 @@ const SEED: u64 = 20_261_127;
 /// Texts and vectors at full size.
 const TEXTS_MAX: usize = 140_000;
 const VECTORS_MAX: usize = 140_000;
-const WIDTH: usize = 384;
 const QUESTIONS: usize = 1000;
+/// Where texts come from that are of no collection.
+const GENERATED: &str = "generated";
 const K: usize = 10;
 const ROUNDS: usize = 3;
 /// Words of a passage, as a chunk has them.
@@ -43,7 +47,8 @@ pub fn run(context: &Context) -> Report {
     report
 }
 
-fn folders() -> Vec<PathBuf> {
+/// Folders of judged collections.
+pub fn folders() -> Vec<PathBuf> {
     let named = std::env::var_os("STELLWERK_RETRIEVAL").map(PathBuf::from);
     let root = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/retrieval"));
     let mut found: Vec<PathBuf> =
@@ -53,14 +58,14 @@ fn folders() -> Vec<PathBuf> {
     found
 }
 
-/// Passages and questions of the collections, or generated ones.
-fn texts(count: usize) -> (Vec<String>, Vec<String>, &'static str) {
+/// Passages of so many words and questions of the collections, or generated ones.
+fn texts(count: usize, passage_words: usize) -> (Vec<String>, Vec<String>, &'static str) {
     let (mut passages, mut questions) = (Vec::new(), Vec::new());
     for folder in folders() {
         let Ok(collection) = dataset::read(&folder) else { continue };
         for document in &collection.documents {
             let words: Vec<&str> = document.text.split_whitespace().collect();
-            passages.extend(words.chunks(PASSAGE_WORDS).map(|words| format!("{} {}", document.title, words.join(" "))));
+            passages.extend(words.chunks(passage_words).map(|words| format!("{} {}", document.title, words.join(" "))));
         }
         questions.extend(collection.questions.into_iter().map(|question| question.text));
     }
@@ -70,9 +75,9 @@ fn texts(count: usize) -> (Vec<String>, Vec<String>, &'static str) {
         // Words as rare as Zipf says.
         let draw = |dice: &mut StdRng| words[(words.len() as f64).powf(dice.random::<f64>()) as usize - 1].clone();
         let line = |count: usize, dice: &mut StdRng| (0..count).map(|_| draw(dice)).collect::<Vec<_>>().join(" ");
-        passages = (0..count).map(|_| line(PASSAGE_WORDS, &mut dice)).collect();
+        passages = (0..count).map(|_| line(passage_words, &mut dice)).collect();
         questions = (0..QUESTIONS).map(|_| line(8, &mut dice)).collect();
-        return (passages, questions, "generated");
+        return (passages, questions, GENERATED);
     }
     for list in [&mut passages, &mut questions] {
         for n in (1..list.len()).rev() {
@@ -85,7 +90,7 @@ fn texts(count: usize) -> (Vec<String>, Vec<String>, &'static str) {
 }
 
 fn text(context: &Context, report: &mut Report) {
-    let (passages, questions, origin) = texts(context.scaled(TEXTS_MAX));
+    let (passages, questions, origin) = texts(context.scaled(TEXTS_MAX), PASSAGE_WORDS);
     context.say(format_args!("full text: {} passages of {origin}, {} questions", passages.len(), questions.len()));
     let index = TextIndex::in_memory().expect("an index");
     let begun = Instant::now();
@@ -150,49 +155,9 @@ fn text(context: &Context, report: &mut Report) {
     report.table(&format!("Full text, {origin}"), &["", "questions/s", "passages/s to build"], rows);
 }
 
-/// Kept vectors of any model of this width, or generated ones in clumps.
-fn rows(count: usize, width: usize) -> (Vec<Vec<f32>>, &'static str) {
-    const KEY_BYTES: usize = 16;
-    let kept = crate::cache().join("eval");
-    let mut found: Vec<Vec<f32>> = Vec::new();
-    let mut files: Vec<PathBuf> = std::fs::read_dir(kept).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    files.sort_by_key(|path| std::cmp::Reverse(path.metadata().map_or(0, |meta| meta.len())));
-    if let Some(bytes) = files.first().and_then(|path| std::fs::read(path).ok()) {
-        let value = |pair: &[u8]| half_to_f32(u16::from_le_bytes([pair[0], pair[1]]));
-        let record = KEY_BYTES + 2 * width;
-        found.extend(bytes.chunks_exact(record).take(count).map(|r| r[KEY_BYTES..].chunks(2).map(value).collect()));
-    }
-    let whole =
-        found.iter().take(100).all(|row: &Vec<f32>| (row.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 0.05);
-    if found.len() >= 20_000 && whole {
-        return (found, "kept vectors of judged collections");
-    }
-    let mut dice = StdRng::seed_from_u64(SEED);
-    let clumps: Vec<Vec<f32>> =
-        (0..count / 50 + 1).map(|_| (0..width).map(|_| dice.random::<f32>() - 0.5).collect()).collect();
-    let mut row = || {
-        let clump = &clumps[dice.random_range(0..clumps.len())];
-        let row: Vec<f32> = clump.iter().map(|value| value + 1.2 * (dice.random::<f32>() - 0.5)).collect();
-        let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
-        row.into_iter().map(|value| value / length).collect()
-    };
-    ((0..count).map(|_| row()).collect(), "generated vectors")
-}
-
-fn half_to_f32(bits: u16) -> f32 {
-    let (sign, exponent, fraction) = (bits >> 15, i32::from(bits >> 10 & 31), f32::from(bits & 1023) / 1024.0);
-    let value = if exponent == 0 { fraction * 2f32.powi(-14) } else { (1.0 + fraction) * 2f32.powi(exponent - 15) };
-    if sign == 1 { -value } else { value }
-}
-
 fn vectors(context: &Context, report: &mut Report) {
-    let questions_count = context.scaled(QUESTIONS);
-    let (mut all, origin) = rows(context.scaled(VECTORS_MAX) + questions_count, WIDTH);
-    let mut dice = StdRng::seed_from_u64(SEED);
-    for n in (1..all.len()).rev() {
-        all.swap(n, dice.random_range(0..=n));
-    }
-    let questions = all.split_off(all.len() - questions_count);
+    let Rows { rows: all, questions, origin } =
+        rows::rows(context, context.scaled(VECTORS_MAX), context.scaled(QUESTIONS));
     context.say(format_args!("vectors: {} rows, {origin}", all.len()));
     let mut exact = VectorIndex::new(WIDTH, VectorSettings { exact_rows_max: usize::MAX, recall: 1.0 });
     let mut graph = VectorIndex::new(WIDTH, VectorSettings { exact_rows_max: 1000, recall: 0.95 });

@@ -71,7 +71,7 @@ def lancedb():
 
     def effort(n):
         def ask(row):
-            query = table.search(row).distance_type("dot").limit(k).ef(max(n, k)).nprobes(4).refine_factor(2)
+            query = table.search(row).distance_type("dot").limit(k).ef(max(n, 2 * k)).nprobes(4).refine_factor(2)
             return query.select(["id"]).to_arrow()["id"].to_pylist()
         return ask
     return effort
