@@ -9,6 +9,7 @@ mod group;
 mod insert;
 mod limit;
 pub(crate) mod many;
+mod mark;
 mod together;
 mod writer;
 
@@ -328,7 +329,9 @@ impl Queue {
 
     /// Forgets jobs that ended long ago, with their effects, steps, signals and votes.
     pub async fn prune(&self, now_us: i64) -> Result<()> {
-        let old = [Value::Time(now_us - i64::try_from(KEPT.as_micros()).expect("days fit"))];
+        let old_us = now_us - i64::try_from(KEPT.as_micros()).expect("days fit");
+        mark::prune(&self.state, &self.owner, now_us, old_us).await?;
+        let old = [Value::Time(old_us)];
         let effects = "DELETE FROM effect WHERE state = 'done' AND at < $1";
         self.state.execute(effects, &old).await?;
         for of_ended in [

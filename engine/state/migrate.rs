@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "keep", include_str!("migrations/0010_keep.sql")),
     (12, "notice", include_str!("migrations/0012_notice.sql")),
     (13, "hold_copy", include_str!("migrations/0013_hold_copy.sql")),
+    (14, "queue_group", include_str!("migrations/0014_queue_group.sql")),
 ];
 
 /// Brings the schema up to date over a connection whose caller holds the migration lock inside a transaction, so that

@@ -246,6 +246,36 @@ async fn suite(state: Arc<Database>) {
     a_sleep_is_a_row(&ground).await;
     limits_delay_and_never_drop(&ground).await;
     what_follows_first_is_durable_with_the_claim(&ground).await;
+    lost_answers_change_nothing(&ground).await;
+}
+
+async fn lost_answers_change_nothing(ground: &Ground) {
+    let start = Start {
+        flow: "callback".to_owned(),
+        input: json!({ "url": "http://nowhere", "text": "t" }),
+        key: Some("lost".to_owned()),
+        tenant: None,
+        priority: None,
+    };
+    let caller = voter("ana", "leads");
+    ground.state.lose_answers(1);
+    let (id, repeated) = ground.desk.start(&start, &caller, ground.now()).await.unwrap();
+    assert!(!repeated, "it was started now");
+    assert_eq!(ground.desk.start(&start, &caller, ground.now()).await.unwrap(), (id.clone(), true));
+    ground.state.execute("DELETE FROM job WHERE id = $1", &[id.as_str().into()]).await.unwrap();
+    // Every answer of a flow's life is lost: taken up, begun, called, parked, signalled, done.
+    ground.start("kid", "deaf").await;
+    ground.state.lose_answers(u32::MAX);
+    ground.settle().await;
+    ground.state.lose_answers(0);
+    assert_eq!((ground.made(), ground.job("deaf").await.as_deref()), (vec!["begin:1".to_owned()], Some("waiting")));
+    ground.desk.signal("deaf", "go", &json!({}), None, &caller, ground.now()).await.unwrap();
+    ground.state.lose_answers(u32::MAX);
+    ground.settle().await;
+    ground.state.lose_answers(0);
+    assert_eq!((ground.made(), ground.job("deaf").await.as_deref()), (vec!["end:1".to_owned()], Some("done")));
+    let effects = "SELECT CAST(count(*) AS TEXT) AS cell FROM effect WHERE job = $1 AND state = 'done'";
+    assert_eq!(ground.cell(effects, "deaf").await.as_deref(), Some("2"));
 }
 
 async fn a_flow_waits_for_a_child_people_and_an_action(ground: &Ground) {

@@ -1,11 +1,10 @@
 //! Jobs taken up: they run from now on, and what they will do to the world is written down as intended, in one transaction
 //! that others share.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use engine::state::{Row, Transaction};
-use engine::{Result, State as Database, Value};
+use engine::{Result, Value};
 
 use super::limit::{self, LimitRow};
 use super::many::Many;
@@ -20,8 +19,6 @@ const TAKE: &str = "UPDATE job SET state = 'running', attempt = attempt + 1, lea
 const TAKE_ONE: &str = "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = $2, owner = $3 \
                         WHERE id = $1 AND state = 'ready' RETURNING id, kind, arguments, dedupe, attempt, attempts_max";
 const UNREADABLE: &str = "UPDATE job SET state = 'dead', error = $2, lease_until = NULL, owner = NULL WHERE id = $1";
-/// Waits for whoever changes the row now, so that it says what came of a commit that is still under way.
-const HOLD: &str = "UPDATE job SET attempt = attempt WHERE id = $1 RETURNING state, owner, attempt";
 static INTEND: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "INSERT INTO effect (dedupe, job, attempt, target, state, at, class, request_hash) \
@@ -68,20 +65,6 @@ pub(super) async fn claim(open: &mut Transaction, owner: &str, count: i64, now_u
     }
     INTEND.fetch(open, &intents).await?;
     Ok(claimed)
-}
-
-/// Which of these attempts run, and are this process's. Nothing is changed.
-pub(super) async fn held(state: &Database, owner: &str, jobs: &[&Claimed]) -> Result<HashSet<(String, i64)>> {
-    let (mut open, mut held) = (state.transaction().await?, HashSet::new());
-    for job in jobs {
-        for row in open.fetch(HOLD, &[job.id.as_str().into()]).await? {
-            let (state, of): (String, Option<String>) = (row.get("state")?, row.get("owner")?);
-            if state == "running" && of.as_deref() == Some(owner) && row.get::<i64>("attempt")? == job.attempt {
-                held.insert((job.id.clone(), job.attempt));
-            }
-        }
-    }
-    Ok(held)
 }
 
 /// The same as far as limits allow; what they do not allow stays where it is.

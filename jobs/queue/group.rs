@@ -11,6 +11,7 @@ use ledger::audit::{Audit, Entry};
 use super::claim::claim;
 use super::end::{self, Ending};
 use super::insert::insert_all;
+use super::mark;
 use super::writer::{Crew, Taken, Wish};
 use super::{Claimed, FLOW, NewJob};
 use crate::flow::drive::Begun;
@@ -32,13 +33,21 @@ pub(super) struct Done {
 pub(super) struct Failed {
     /// Why.
     pub error: Error,
-    /// Jobs that it took up if it was written after all, which nobody knows where the answer to a commit is lost.
-    pub doubted: Vec<Taken>,
+    /// What it came to if it was written after all; `None` where nothing was.
+    pub doubted: Option<Doubted>,
+}
+
+/// What a group came to if its commit took place, which nobody knows where the answer is lost.
+pub(super) struct Doubted {
+    /// The group's mark: see [`mark`].
+    pub mark: String,
+    /// What it came to.
+    pub done: Done,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, doubted: Vec::new() }
+        Failed { error, doubted: None }
     }
 }
 
@@ -81,14 +90,23 @@ pub(super) async fn write(
             done.taken.push(Taken { job, begun });
         }
     }
+    // A look that found nothing writes nothing.
+    let writes = wishes.iter().any(|wish| !matches!(wish, Wish::Claim(..) | Wish::Look));
+    let mark = match writes || !done.taken.is_empty() || done.claimed.iter().any(|claimed| !claimed.is_empty()) {
+        true => Some(mark::put(&mut open, owner).await?),
+        false => None,
+    };
     // The log's head is locked last, as by everybody who changes something and says so.
     for (audit, entries) in audited {
         audit.record_in(&mut open, entries).await?;
     }
     reached(Point::QueueWritten);
     if let Err(error) = open.commit().await {
-        let asked_for = done.claimed.into_iter().flatten().map(|job| Taken { job, begun: None });
-        return Err(Failed { error, doubted: done.taken.into_iter().chain(asked_for).collect() });
+        return match mark {
+            Some(mark) => Err(Failed { error, doubted: Some(Doubted { mark, done }) }),
+            // What writes nothing is as it was said, whatever became of the commit.
+            None => Ok(done),
+        };
     }
     reached(Point::QueueCommitted);
     Ok(done)

@@ -5,8 +5,8 @@
 //! Free places wait here for jobs, so that the end of one and the beginning of the next are one commit, and so are the making
 //! of a job and its beginning.
 //!
-//! Where the answer to a commit is lost, nobody knows whether the jobs that it took up are ours: the database is asked, and those
-//! that are go to the next places as if nothing had happened.
+//! Where the answer to a commit is lost, the database is asked whether it took place. If it did, everybody is answered as if
+//! nothing had happened: what was made is told as made, and nothing is written twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::claim::held;
-use super::group::{self, Done, Failed};
+use super::group::{self, Done, Doubted, Failed};
 use super::limit::NEXT_DUE;
+use super::mark;
 use super::{Claimed, Ended, NewJob};
 use crate::flow::Flow;
 use crate::flow::drive::Begun;
@@ -101,7 +101,7 @@ pub(super) fn start(state: Arc<Database>, owner: String) -> mpsc::Sender<Wish> {
         owner,
         inbox,
         idle: VecDeque::new(),
-        doubted: Vec::new(),
+        doubted: None,
         found: VecDeque::new(),
         last: 0,
         more: true,
@@ -117,8 +117,8 @@ struct Writer {
     inbox: mpsc::Receiver<Wish>,
     /// Places without a job, longest first.
     idle: VecDeque<Place>,
-    /// Jobs of which nobody knows whether they were taken up.
-    doubted: Vec<Taken>,
+    /// A group of which nobody knows whether it is written. Whoever asked was told so; the jobs that it took up may be ours.
+    doubted: Option<Doubted>,
     /// Jobs that were taken up, and wait for a place.
     found: VecDeque<Taken>,
     /// How many wishes the last group had.
@@ -204,48 +204,69 @@ impl Writer {
     async fn settle(&mut self, group: Vec<Wish>) {
         let (mut waiting, mut tries, mut with_jobs) = (vec![group], 0, true);
         while let Some(mut group) = waiting.pop() {
-            self.ask_again().await;
+            if let Err(error) = self.ask_again().await {
+                self.rest(&error, self.idle.len());
+                refuse(group, &error);
+                continue;
+            }
             let places = if with_jobs { self.places(&group) } else { 0 };
             if group.is_empty() && places == 0 {
                 self.hand_out();
                 continue;
             }
-            let crew = self.crew(&group);
-            match group::write(&self.state, &self.owner, &mut group, places, crew).await {
+            let error = match self.write(&mut group, places).await {
                 Ok(done) => {
                     self.rest_until = None;
                     self.more = if places == 0 { self.more || !group.is_empty() } else { done.taken.len() == places };
                     self.answer(group, done);
+                    continue;
                 }
-                Err(Failed { error, doubted }) => {
-                    self.doubted.extend(doubted);
-                    match error.kind() {
-                        Kind::Overloaded { .. } if tries < TRIES_MAX => {
-                            tries += 1;
-                            tokio::time::sleep(TRY_AGAIN * tries).await;
-                            waiting.push(group);
-                        }
-                        // Where the database answers, one of these wishes made its transaction unusable.
-                        Kind::Unavailable if !self.answers().await => {
-                            self.rest(&error, places);
-                            refuse(group, &error);
-                        }
-                        // A group that is refused is written without new jobs, then in halves: who is wrong stands alone at last.
-                        _ if with_jobs => {
-                            with_jobs = false;
-                            self.more = true;
-                            if group.is_empty() {
-                                self.rest(&error, places);
-                            }
-                            waiting.push(group);
-                        }
-                        _ if group.len() > 1 => {
-                            let later = group.split_off(group.len() / 2);
-                            waiting.extend([later, group]);
-                        }
-                        _ => refuse(group, &error),
+                Err(error) => error,
+            };
+            match error.kind() {
+                Kind::Overloaded { .. } if tries < TRIES_MAX && self.doubted.is_none() => {
+                    tries += 1;
+                    tokio::time::sleep(TRY_AGAIN * tries).await;
+                    waiting.push(group);
+                }
+                // Where the database answers, one of these wishes made its transaction unusable.
+                _ if self.doubted.is_some() || (error.kind() == Kind::Unavailable && !self.answers().await) => {
+                    self.rest(&error, places);
+                    refuse(group, &error);
+                }
+                // A group that is refused is written without new jobs, then in halves: who is wrong stands alone at last.
+                _ if with_jobs => {
+                    with_jobs = false;
+                    self.more = true;
+                    if group.is_empty() {
+                        self.rest(&error, places);
                     }
+                    waiting.push(group);
                 }
+                _ if group.len() > 1 => {
+                    let later = group.split_off(group.len() / 2);
+                    waiting.extend([later, group]);
+                }
+                _ => refuse(group, &error),
+            }
+        }
+    }
+
+    /// Writes a group. Where the answer is lost, it is as the database says; where that does not answer, the group is in doubt.
+    async fn write(&mut self, group: &mut [Wish], places: usize) -> Result<Done> {
+        let crew = self.crew(group);
+        let (error, doubted) = match group::write(&self.state, &self.owner, group, places, crew).await {
+            Ok(done) => return Ok(done),
+            Err(Failed { error, doubted: None }) => return Err(error),
+            Err(Failed { error, doubted: Some(doubted) }) => (error, doubted),
+        };
+        match mark::is_last(&self.state, &self.owner, &doubted.mark).await {
+            Ok(true) => Ok(doubted.done),
+            Ok(false) => Err(error),
+            Err(why) => {
+                tracing::warn!(%error, %why, "whether jobs were written is not known yet, and asked again");
+                self.doubted = Some(doubted);
+                Err(error)
             }
         }
     }
@@ -266,19 +287,16 @@ impl Writer {
         self.idle.front().or_else(turning).map(|place| Arc::clone(&place.crew))
     }
 
-    /// Asks which of the jobs in doubt were taken up, until the database says so.
-    async fn ask_again(&mut self) {
-        if self.doubted.is_empty() {
-            return;
+    /// Asks what became of a group in doubt: the jobs that it took up go to the next places if it was written. Nothing else is
+    /// written before the database says so.
+    async fn ask_again(&mut self) -> Result<()> {
+        let Some(doubted) = &self.doubted else { return Ok(()) };
+        let is_written = mark::is_last(&self.state, &self.owner, &doubted.mark).await?;
+        if let Some(Doubted { done, .. }) = self.doubted.take().filter(|_| is_written) {
+            let asked_for = done.claimed.into_iter().flatten().map(|job| Taken { job, begun: None });
+            self.found.extend(done.taken.into_iter().chain(asked_for));
         }
-        let jobs: Vec<&Claimed> = self.doubted.iter().map(|taken| &taken.job).collect();
-        match held(&self.state, &self.owner, &jobs).await {
-            Ok(held) => {
-                let is_ours = |taken: &Taken| held.contains(&(taken.job.id.clone(), taken.job.attempt));
-                self.found.extend(self.doubted.drain(..).filter(is_ours));
-            }
-            Err(error) => tracing::warn!(%error, "whether jobs were taken up is not known yet, and asked again"),
-        }
+        Ok(())
     }
 
     /// Gives free places what was taken up for them.

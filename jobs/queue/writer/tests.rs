@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use engine::WallClock;
+use futures::FutureExt;
 use futures::future::join_all;
 
 use super::super::{Queue, Terms};
 use super::*;
+use crate::book::{After, Book, Run};
 use crate::databases;
 use crate::flow::FLOWS;
+use crate::rows::Difference;
+use crate::rule::Rule;
 
 fn job(id: &str, dedupe: &str) -> NewJob {
     NewJob {
@@ -140,7 +144,7 @@ async fn a_lost_answer_loses_no_job(state: Arc<Database>) {
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     state.lose_answers(1);
-    assert!(!queue.add(flow("flow")).await.unwrap(), "it is there already");
+    assert!(queue.add(flow("flow")).await.unwrap(), "it was made, whoever heard of it");
     let taken = waiting.await.unwrap().unwrap();
     assert_eq!((taken.job.id.as_str(), taken.job.attempt), ("flow", 1));
     assert!(taken.begun.is_some(), "its first step was intended, and nobody was called");
@@ -161,20 +165,91 @@ async fn a_lost_answer_loses_no_job(state: Arc<Database>) {
     let claimed = queue.claim(10, 1).await.unwrap();
     assert_eq!(claimed.iter().map(|job| (job.id.as_str(), job.attempt)).collect::<Vec<_>>(), [("c", 1)]);
     let ends: Vec<_> = [next.job, alone.job, claimed[0].clone()].map(|job| (job, done())).into();
+    state.lose_answers(1);
     assert_eq!(queue.end(&ends, 2).await.unwrap(), 3, "each was theirs");
+    assert_eq!(queue.end(&ends, 2).await.unwrap(), 0, "and ended before");
     assert_eq!(count(&state, "SELECT count(*) AS n FROM job").await, 0);
     assert_eq!(count(&state, "SELECT count(*) AS n FROM effect WHERE state = 'intent' AND job <> 'flow'").await, 0);
 }
 
-async fn what_was_not_taken_up_is_nobodys(state: Arc<Database>) {
+/// Ten wishes whose group loses its answer; two of them ask for what is there.
+async fn what_a_lost_answer_made_is_told_as_made(state: Arc<Database>) {
     let queue = Queue::new(Arc::clone(&state), "one");
-    queue.add(job("1", "a")).await.unwrap();
-    queue.add(job("2", "b")).await.unwrap();
-    let first = queue.claim(1, 1).await.unwrap().remove(0);
-    let (later, other) = (Claimed { attempt: 2, ..first.clone() }, Claimed { id: "2".to_owned(), ..first.clone() });
-    let held = held(&state, "one", &[&first, &later, &other]).await.unwrap();
-    assert_eq!(held.into_iter().collect::<Vec<_>>(), [("1".to_owned(), 1)]);
-    assert!(super::held(&state, "two", &[&first]).await.unwrap().is_empty());
+    assert!(queue.add(job("old", "name-3")).await.unwrap());
+    state.lose_answers(1);
+    let made = join_all((0..10).map(|at| {
+        let queue = queue.clone();
+        // The last one has the name of the one before.
+        async move { queue.add(job(&at.to_string(), &format!("name-{}", at.min(8)))).await.unwrap() }
+    }));
+    let made = made.await;
+    let wanted: Vec<bool> = (0..10).map(|at| at != 3 && at != 9).collect();
+    assert_eq!(made, wanted);
+    assert_eq!(count(&state, "SELECT count(*) AS n FROM job").await, 9);
+}
+
+/// The run of a rule, with its job and its difference: written once, and told as written.
+async fn a_run_whose_answer_is_lost_ran(state: Arc<Database>) {
+    let queue = Queue::new(Arc::clone(&state), "one");
+    let text = "-- ---\n-- owner: o\n-- every: 1s\n-- key: k\n-- new: notify(\"ops\", \"{k}\")\n-- ---\nSELECT 1 AS k";
+    let rule = Rule::parse("r", text).unwrap();
+    Book::new(Arc::clone(&state)).add(&rule, 0).await.unwrap();
+    let run = Run {
+        rule: "r".to_owned(),
+        tick: 5,
+        version: rule.version.clone(),
+        status: "done",
+        query_id: Some("q".to_owned()),
+        rows: 1,
+        counts: [1, 0, 0],
+        result: Vec::new(),
+        error: None,
+        began_us: 5,
+        ended_us: 6,
+    };
+    for (lost, wanted) in [(1, true), (0, false)] {
+        state.lose_answers(lost);
+        let run = run.clone();
+        let written = queue.together(None, move |open| {
+            let run = run.clone();
+            async move {
+                let jobs = [job("of-run", "of-run")];
+                let written = Book::write(open, &run, &Difference::default(), &jobs, &After::default()).await?;
+                Ok((written, Vec::new()))
+            }
+            .boxed()
+        });
+        assert_eq!(written.await.unwrap(), wanted);
+        assert_eq!(count(&state, "SELECT count(*) AS n FROM rule_run").await, 1);
+        assert_eq!(count(&state, "SELECT count(*) AS n FROM job").await, 1);
+    }
+    state.execute("DELETE FROM rule_run", &[]).await.unwrap();
+    state.execute("DELETE FROM rule", &[]).await.unwrap();
+}
+
+async fn a_mark_names_the_last_group_of_its_process(state: Arc<Database>) {
+    let mut open = state.transaction().await.unwrap();
+    let undone = mark::put(&mut open, "one").await.unwrap();
+    drop(open);
+    assert!(!mark::is_last(&state, "one", &undone).await.unwrap());
+    let mut marks = Vec::new();
+    for _ in 0..2 {
+        let mut open = state.transaction().await.unwrap();
+        marks.push(mark::put(&mut open, "one").await.unwrap());
+        open.commit().await.unwrap();
+    }
+    assert!(mark::is_last(&state, "one", &marks[1]).await.unwrap());
+    assert!(!mark::is_last(&state, "one", &marks[0]).await.unwrap());
+    assert!(!mark::is_last(&state, "two", &marks[1]).await.unwrap());
+    // Both are seen at 10, `one` lives at 30.
+    mark::prune(&state, "one", 10, 0).await.unwrap();
+    mark::prune(&state, "one", 30, 20).await.unwrap();
+    let left = state.fetch("SELECT owner FROM queue_group", &[]).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.get::<String>("owner").unwrap()).collect::<Vec<_>>(), ["one"]);
+    let queue = Queue::new(Arc::clone(&state), "idle");
+    assert!(queue.claim(10, 1).await.unwrap().is_empty());
+    let looked = "SELECT count(*) AS n FROM queue_group WHERE owner = 'idle'";
+    assert_eq!(count(&state, looked).await, 0, "a look that finds nothing writes nothing");
 }
 
 async fn clear(state: &Database) {
@@ -192,7 +267,11 @@ async fn suite(state: Arc<Database>) {
     clear(&state).await;
     a_lost_answer_loses_no_job(Arc::clone(&state)).await;
     clear(&state).await;
-    what_was_not_taken_up_is_nobodys(state).await;
+    what_a_lost_answer_made_is_told_as_made(Arc::clone(&state)).await;
+    clear(&state).await;
+    a_run_whose_answer_is_lost_ran(Arc::clone(&state)).await;
+    clear(&state).await;
+    a_mark_names_the_last_group_of_its_process(state).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
