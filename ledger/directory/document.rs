@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use super::entity::{
-    ApplicationSpec, CostCenterSpec, DataClassSpec, Document, Entity, EntityKey, EntityKind, GrantSpec, MemberSpec,
-    Metadata, ProjectSpec, TeamMember, TeamSpec, TenantSpec,
+    ApplicationSpec, CostCenterSpec, DataClassSpec, Document, EVERY_SERVICE, Entity, EntityKey, EntityKind, GrantSpec,
+    MemberSpec, Metadata, ObjectiveSpec, ProjectSpec, TeamMember, TeamSpec, TenantSpec,
 };
 
 /// The version of our own documents.
@@ -261,6 +261,7 @@ impl Source<'_> {
             EntityKind::Application => self.application(),
             EntityKind::DataClass => self.data_class(),
             EntityKind::Grant => self.grant(),
+            EntityKind::Objective => self.objective(),
         }
     }
 
@@ -419,6 +420,22 @@ impl Source<'_> {
     fn data_class(&self) -> Result<Read, Fault> {
         let Document { metadata, spec, .. } = self.parsed::<Document<DataClassSpec>>()?;
         self.whole(EntityKind::DataClass, metadata, None, json!(spec))
+    }
+
+    fn objective(&self) -> Result<Read, Fault> {
+        let Document { metadata, spec, .. } = self.parsed::<Document<ObjectiveSpec>>()?;
+        if spec.service.trim().is_empty() {
+            let what =
+                format!("service: the name that its spans have, or {EVERY_SERVICE} for those without an objective");
+            return Err((self.line_of("service", ""), what));
+        }
+        // Nothing can be held against an objective without a budget of failures.
+        if !(spec.target > 0.0 && spec.target < 100.0) {
+            let what = format!("target: {} is no percentage of requests above 0 and below 100", spec.target);
+            return Err((self.line_of("target", ""), what));
+        }
+        let references = self.references(&[("owner", OWNERS, &spec.owner)])?;
+        Ok(Read { references, ..self.whole(EntityKind::Objective, metadata, spec.owner.as_ref(), json!(spec))? })
     }
 
     fn grant(&self) -> Result<Read, Fault> {

@@ -25,11 +25,13 @@ pub enum EntityKind {
     DataClass,
     /// Who may see whose rows.
     Grant,
+    /// What share of a service's requests must succeed.
+    Objective,
 }
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [EntityKind; 8] = [
+    pub const ALL: [EntityKind; 9] = [
         EntityKind::Tenant,
         EntityKind::Project,
         EntityKind::Team,
@@ -38,6 +40,7 @@ impl EntityKind {
         EntityKind::Application,
         EntityKind::DataClass,
         EntityKind::Grant,
+        EntityKind::Objective,
     ];
 
     /// The word in documents and in SQL.
@@ -51,6 +54,7 @@ impl EntityKind {
             EntityKind::Application => "Application",
             EntityKind::DataClass => "DataClass",
             EntityKind::Grant => "Grant",
+            EntityKind::Objective => "Objective",
         }
     }
 
@@ -68,7 +72,7 @@ impl EntityKind {
 
     /// Whether the platform may have one of its own, for every tenant to refer to.
     pub fn may_be_shared(self) -> bool {
-        matches!(self, EntityKind::CostCenter | EntityKind::DataClass | EntityKind::Grant)
+        matches!(self, EntityKind::CostCenter | EntityKind::DataClass | EntityKind::Grant | EntityKind::Objective)
     }
 }
 
@@ -260,6 +264,18 @@ spec!(DataClassSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_days: Option<u32>,
 });
+
+spec!(ObjectiveSpec {
+    /// As its spans name it, or [`EVERY_SERVICE`].
+    service: String,
+    /// Percent of requests that succeed.
+    target: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+});
+
+/// The services without an objective of their own.
+pub(super) const EVERY_SERVICE: &str = "*";
 
 /// Who may see, or write, whose rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]

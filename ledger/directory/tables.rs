@@ -47,7 +47,7 @@ pub static API_KEY: StateTable = StateTable {
 /// Everything that the directory knows.
 pub static DIRECTORY_ENTITY: StateTable = StateTable {
     name: "directory_entity",
-    doc: "Everything that the directory knows, as `stellwerk tenant apply` last made it. `project`, `team`, `member`, `cost_center`, `application` and `data_class` are views of it.",
+    doc: "Everything that the directory knows, as `stellwerk tenant apply` last made it. `project`, `team`, `member`, `cost_center`, `application`, `data_class` and `objective` are views of it.",
     columns: &[
         Column::new("tenant", Type::Text, "Whose it is; `platform` for what is shared.").required(),
         Column::new(
@@ -139,7 +139,7 @@ pub const STATE_TABLES: &[&StateTable] =
     &[&TENANT, &API_KEY, &DIRECTORY_ENTITY, &TEAM_MEMBER, &TENANT_GRANT, &DIRECTORY_VERSION, &DIRECTORY_CHANGE];
 
 /// The directory's views.
-pub const VIEWS: &[&View] = &[&PROJECT, &TEAM, &MEMBER, &COST_CENTER, &APPLICATION, &DATA_CLASS];
+pub const VIEWS: &[&View] = &[&PROJECT, &TEAM, &MEMBER, &COST_CENTER, &APPLICATION, &DATA_CLASS, &OBJECTIVE];
 
 /// Work that belongs together.
 pub static PROJECT: View = View {
@@ -194,4 +194,13 @@ pub static DATA_CLASS: View = View {
         COALESCE(spec ->> 'personal', 'false') = 'true' AS personal, CAST(spec ->> 'retentionDays' AS BIGINT) AS retention_days,
         labels, version, changed_at
         FROM directory_entity WHERE kind = 'DataClass'",
+};
+
+/// What must succeed.
+pub static OBJECTIVE: View = View {
+    name: "objective",
+    doc: "Service-level objectives of the directory: what share of a service's requests must succeed; those of the tenant `platform` are shared. The rule reliability/error_budget_burn goes by them.",
+    sql: "SELECT tenant, id, title, description, owner, spec ->> 'service' AS service, CAST(spec ->> 'target' AS DOUBLE) AS target_percent,
+        labels, version, changed_at
+        FROM directory_entity WHERE kind = 'Objective'",
 };

@@ -12,8 +12,9 @@ use super::print;
 use crate::reach::reach;
 
 const AFTER: &str = "\
-A document has apiVersion stellwerk/v1, a kind (Tenant, Project, Team, Member, CostCenter, Application, DataClass, Grant),
-metadata with a name and a namespace (the tenant), and a spec. Backstage's Group, User, Component and System are read, too.
+A document has apiVersion stellwerk/v1, a kind (Tenant, Project, Team, Member, CostCenter, Application, DataClass, Grant,
+Objective), metadata with a name and a namespace (the tenant), and a spec. Backstage's Group, User, Component and System are
+read, too. An Objective has a service (as its spans name it, or '*') and a target, the percent of requests that succeed.
 
 Exit code of apply: 0 done, or nothing to do; 1 with --dry-run where something would be done; 2 documents that make no sense.
 

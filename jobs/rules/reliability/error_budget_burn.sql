@@ -10,9 +10,9 @@
 -- resolved: notify("sre", "{service_name} ({tenant}): the error budget no longer burns too fast")
 -- why: Two windows each: the long one says that it matters, the short one that it still goes on. 14.4 times for an hour is 2 % of a month's budget, 6 times for six hours 5 %, once for three days 10 %.
 -- ---
-WITH objective AS (
-  -- What share of requests may fail. Edit this: a service of its own stands beside the star.
-  SELECT service_name, budget FROM (VALUES ('*', 0.001)) AS v(service_name, budget)
+WITH promised AS (
+  -- What share of requests may fail: the documents of kind Objective in the directory. Of two for one service the stricter counts.
+  SELECT tenant, service, min(1 - target_percent / 100) AS budget FROM objective GROUP BY tenant, service
 ), request AS (
   SELECT tenant, service_name, time,
     status_code = 'ERROR' OR coalesce(http_response_status_code, 0) >= 500 AS is_error
@@ -32,16 +32,22 @@ WITH objective AS (
     count(*) FILTER (WHERE is_error) AS bad_3d
   FROM request
   GROUP BY tenant, service_name
-), burnt AS (
-  SELECT c.*,
-    coalesce(CAST(bad_5m AS DOUBLE) / nullif(n_5m, 0), 0) / coalesce(own.budget, every_one.budget) AS burn_5m,
-    coalesce(CAST(bad_30m AS DOUBLE) / nullif(n_30m, 0), 0) / coalesce(own.budget, every_one.budget) AS burn_30m,
-    coalesce(CAST(bad_1h AS DOUBLE) / nullif(n_1h, 0), 0) / coalesce(own.budget, every_one.budget) AS burn_1h,
-    coalesce(CAST(bad_6h AS DOUBLE) / nullif(n_6h, 0), 0) / coalesce(own.budget, every_one.budget) AS burn_6h,
-    coalesce(CAST(bad_3d AS DOUBLE) / nullif(n_3d, 0), 0) / coalesce(own.budget, every_one.budget) AS burn_3d
+), budgeted AS (
+  -- The service's own objective, its tenant's for every service, the platform's of either kind, else 99.9 %.
+  SELECT c.*, coalesce(own.budget, house.budget, shared.budget, every_one.budget, 0.001) AS budget
   FROM counted c
-  JOIN objective every_one ON every_one.service_name = '*'
-  LEFT JOIN objective own ON own.service_name = c.service_name
+  LEFT JOIN promised own ON own.tenant = c.tenant AND own.service = c.service_name
+  LEFT JOIN promised house ON house.tenant = c.tenant AND house.service = '*'
+  LEFT JOIN promised shared ON shared.tenant = 'platform' AND shared.service = c.service_name
+  LEFT JOIN promised every_one ON every_one.tenant = 'platform' AND every_one.service = '*'
+), burnt AS (
+  SELECT *,
+    coalesce(CAST(bad_5m AS DOUBLE) / nullif(n_5m, 0), 0) / budget AS burn_5m,
+    coalesce(CAST(bad_30m AS DOUBLE) / nullif(n_30m, 0), 0) / budget AS burn_30m,
+    coalesce(CAST(bad_1h AS DOUBLE) / nullif(n_1h, 0), 0) / budget AS burn_1h,
+    coalesce(CAST(bad_6h AS DOUBLE) / nullif(n_6h, 0), 0) / budget AS burn_6h,
+    coalesce(CAST(bad_3d AS DOUBLE) / nullif(n_3d, 0), 0) / budget AS burn_3d
+  FROM budgeted
 ), graded AS (
   SELECT *,
     CASE

@@ -67,6 +67,21 @@ async fn every_error_has_its_file_and_line() {
             "a.yaml:7: Team rival/web: there is no tenant rival",
         ),
         (
+            "an objective of nothing",
+            of("Objective", "o", "\n  target: 99"),
+            "a.yaml:7: service: the name that its spans have, or *",
+        ),
+        (
+            "an objective that leaves no failure",
+            of("Objective", "o", "\n  service: shop\n  target: 100"),
+            "a.yaml:14: target: 100 is no percentage of requests above 0 and below 100",
+        ),
+        (
+            "an objective of somebody unknown",
+            of("Objective", "o", "\n  service: shop\n  target: 99.5\n  owner: nobody"),
+            "a.yaml:15: owner: there is no Team or Member nobody in acme",
+        ),
+        (
             "a reserved name",
             TENANT.replace("acme", "platform").replacen("api", "---\napi", 1),
             "a.yaml:7: the name platform is reserved",
