@@ -70,11 +70,11 @@ run-demo:
 run-test:
 	@tests/run
 
-# Only a whole campaign writes the results that are kept (OUT=file asks for them of any) and takes the whole API server.
+# Only a whole campaign writes the results that are kept (OUT=file asks for them of any) and takes the whole API server and n8n.
 run-faults:
 	@TRIALS="$(or $(TRIALS),200)" SEED="$(SEED)" KIND="$(KIND)" OUT="$(or $(OUT),$(if $(TRIALS)$(KIND),,benches/results/faults.json))" \
 		cargo test --test stellwerk -- --exact faults::campaign --nocapture
-	$(if $(TRIALS)$(KIND),,cargo test --test stellwerk -- kubernetes_real:: --nocapture)
+	$(if $(TRIALS)$(KIND),,cargo test --test stellwerk -- kubernetes_real:: n8n:: --nocapture)
 
 run-cases:
 	@STELLWERK_CASES="$(DATA)" tests/cases.sh

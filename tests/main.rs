@@ -22,6 +22,7 @@ mod keep;
 mod kubernetes;
 mod kubernetes_real;
 mod moments;
+mod n8n;
 mod notices;
 mod policy;
 mod records;
