@@ -38,7 +38,7 @@ test: setup ## runs every test: unit, end to end, kill -9, real clients
 	@deploy/setup tests
 	@$(MAKE) --no-print-directory run-test
 
-faults: setup ## a seeded campaign of kills, power cuts, bad disks and stores (TRIALS=200 SEED=s KIND=k OUT=file)
+faults: setup ## a seeded campaign of kills, power cuts, bad disks and stores (TRIALS=200 SEED=s KIND=k KILLS=100 OUT=file)
 	@deploy/setup $(if $(TRIALS)$(KIND),tests,faults)
 	@$(MAKE) --no-print-directory run-faults
 
@@ -72,7 +72,7 @@ run-test:
 
 # Only a whole campaign writes the results that are kept (OUT=file asks for them of any) and takes the whole API server and n8n.
 run-faults:
-	@TRIALS="$(or $(TRIALS),200)" SEED="$(SEED)" KIND="$(KIND)" OUT="$(or $(OUT),$(if $(TRIALS)$(KIND),,benches/results/faults.json))" \
+	@TRIALS="$(or $(TRIALS),200)" SEED="$(SEED)" KIND="$(KIND)" KILLS="$(KILLS)" OUT="$(or $(OUT),$(if $(TRIALS)$(KIND),,benches/results/faults.json))" \
 		cargo test --test stellwerk -- --exact faults::campaign --nocapture
 	$(if $(TRIALS)$(KIND),,cargo test --test stellwerk -- kubernetes_real:: n8n:: --nocapture)
 

@@ -2,14 +2,16 @@
 //! restart nothing acknowledged is missing, nothing is there twice, nothing refused comes back; and whom rules and flows call
 //! is called under one name each.
 //!
-//! `make faults [TRIALS=n SEED=s KIND=k]` runs it; `make test` runs its short form. Trial `i` of a campaign draws everything
-//! from `SEED + i`, so that the command that a failure prints repeats it alone.
+//! `make faults [TRIALS=n SEED=s KIND=k KILLS=n]` runs it; `make test` runs its short form. Trial `i` of a campaign draws
+//! everything from `SEED + i`, so that the command that a failure prints repeats it alone. Trials of the kinds `acts-kills…` kill
+//! `KILLS` times: 100, which makes 1,000 in a whole campaign.
 
 mod acts;
 mod disk;
 mod disks;
 mod journal;
 mod kills;
+mod lives;
 mod made;
 mod oracle;
 mod owners;
@@ -35,7 +37,7 @@ use report::{Line, Report};
 use trial::{Ended, Fault, Trial};
 
 /// Trials of the short form.
-const TRIALS_SHORT: u64 = 29;
+const TRIALS_SHORT: u64 = 31;
 
 /// One kind of trial.
 struct Kind {
@@ -76,10 +78,14 @@ const KINDS: &[Kind] = &[
     kind("store-unconditional", 2, stores::unconditional),
     kind("acts-kill", 12, acts::kill),
     kind("acts-power", 8, acts::power),
+    kind("acts-kills", 12, lives::sqlite),
+    kind("acts-kills-postgres", 2, lives::postgres),
 ];
 
 /// What the trials of one run share.
 pub struct Campaign {
+    /// Kills of a trial that kills many times.
+    pub kills: u64,
     bucket: OnceCell<Option<Bucket>>,
 }
 
@@ -136,14 +142,14 @@ fn run(campaign: &Campaign, name: &str, seed: u64) -> Line {
     }));
     let failure = match ended {
         Ok(Ok(())) => None,
-        Ok(Err(Fault::Skipped)) => return Line::skipped(name, seed),
+        Ok(Err(Fault::Skipped)) => return Line::skipped(name, (seed, campaign.kills)),
         Ok(Err(Fault::Found(why))) => Some(why),
         Err(panic) => Some(format!("panicked: {}", report::panic_text(&*panic))),
     };
     if failure.is_some() {
         trial.keep();
     }
-    Line::ran(name, seed, begun.elapsed(), trial.tally.clone(), failure)
+    Line::ran(name, (seed, campaign.kills), begun.elapsed(), trial.tally.clone(), failure)
 }
 
 fn env(name: &str) -> Option<u64> {
@@ -151,13 +157,16 @@ fn env(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// `TRIALS` trials of `KIND` (all kinds), drawn from `SEED`; a table at the end, and JSON into the file `OUT` if it is set.
+/// `TRIALS` trials of `KIND` (all kinds), drawn from `SEED`, of which the long ones kill `KILLS` times; a table at the end, and
+/// JSON into the file `OUT` if it is set.
 #[test]
 fn campaign() {
     let seed = env("SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    let trials = env("TRIALS").unwrap_or(TRIALS_SHORT);
+    let asked = env("TRIALS");
+    let trials = asked.unwrap_or(TRIALS_SHORT);
+    let kills = env("KILLS").unwrap_or(if asked.is_some() { lives::KILLS_LONG } else { lives::KILLS_SHORT });
     let wanted = std::env::var("KIND").unwrap_or_default();
-    let campaign = Campaign { bucket: OnceCell::new() };
+    let campaign = Campaign { kills, bucket: OnceCell::new() };
     let mut report = Report::new(seed, trials);
     for (at, name) in plan(trials, &wanted, seed).iter().enumerate() {
         let line = run(&campaign, name, seed + at as u64);
@@ -173,6 +182,12 @@ fn a_plan_has_every_kind() {
         assert_eq!(planned.len() as u64, trials);
         assert!(KINDS.iter().all(|kind| planned.iter().any(|name| name == kind.name)), "{planned:?}");
     }
+    let lives = plan(200, "", 3).into_iter().filter(|name| name == "acts-kills").count() as u64;
+    assert!(
+        lives * lives::KILLS_LONG >= 1_000,
+        "a long campaign kills rules and flows {} times",
+        lives * lives::KILLS_LONG
+    );
     let points =
         plan(200, "", 3).into_iter().filter(|name| name.starts_with(AT)).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(points.len(), kills::WAYS.len(), "a long campaign reaches every fail point");

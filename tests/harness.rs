@@ -145,12 +145,7 @@ impl Server {
 
     /// The same, with variables of the environment.
     pub fn spawn(ground: &Ground, args: &[&str], env: &[(&str, &str)]) -> Result<Server, String> {
-        let log = ground.beside("server.log");
-        let log_file = fs::File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
-        command.arg(ground.data()).args(args).envs(env.iter().copied());
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file).spawn().expect("the binary starts");
+        let (mut child, log) = Server::launch(ground, args, env);
         let stdout = child.stdout.take().expect("stdout is piped");
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -165,6 +160,24 @@ impl Server {
         server.key =
             fs::read_to_string(&key).map_err(|cause| format!("read {}: {cause}", key.display()))?.trim().to_owned();
         Ok(server)
+    }
+
+    /// The process and its log; nobody waits until it is bound.
+    fn launch(ground: &Ground, args: &[&str], env: &[(&str, &str)]) -> (Child, PathBuf) {
+        let log = ground.beside("server.log");
+        let log_file = fs::File::options().create(true).append(true).open(&log).expect("a log file");
+        let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(ground.data()).args(args).envs(env.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file);
+        (command.spawn().expect("the binary starts"), log)
+    }
+
+    /// Begins to serve `ground`, and is killed after this time, whether it is bound or not.
+    pub fn kill_at_start(ground: &Ground, args: &[&str], after: Duration) {
+        let (mut child, _) = Server::launch(ground, args, &[]);
+        std::thread::sleep(after);
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     fn wait_until_bound(&mut self) -> Result<(), String> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::trial::{Ended, Fault, Trial};
 use super::{disk, journal, kills, power, wreck};
-use crate::harness::{Ground, Http, Server};
+use crate::harness::{Http, Server, csv_rows};
 use crate::records::{PROTOBUF, log_records, now_ns};
 use crate::rules::receiver::{Call, Receiver};
 
@@ -34,7 +34,7 @@ const TICK_US: i64 = 1_000_000;
 /// Kills of one trial.
 const KILLS: std::ops::RangeInclusive<u32> = 1..=3;
 /// By then everything that was acknowledged is told: a few attempts whose pauses double.
-const SETTLED_MAX: Duration = Duration::from_secs(90);
+const SETTLED_MAX: Duration = Duration::from_secs(240);
 
 /// A flow that was wanted.
 #[derive(Debug, Clone, Default)]
@@ -147,17 +147,16 @@ impl Client {
 
     /// Answers flows that called, as the service that they called would.
     fn answer_flows(&mut self) {
+        let (mut heard, mut waiting) = (0, BTreeMap::new());
         while self.rest(10..40) {
-            let waiting: Vec<(String, String)> = {
-                let calls = self.stage.receiver.calls();
-                let known = self.stage.known();
-                let open = |name: &str| known.flows.get(name).is_some_and(|flow| flow.signalled.is_none());
-                let asked = calls.iter().filter(|call| call.path == "/flow" && open(&call.text));
-                asked
-                    .map(|call| (call.text.clone(), call.body["answer"].as_str().unwrap_or_default().to_owned()))
-                    .collect()
-            };
-            for (name, answer) in waiting {
+            let calls = self.stage.receiver.calls_since(heard);
+            heard += calls.len();
+            let answer = |call: &Call| call.body["answer"].as_str().unwrap_or_default().to_owned();
+            let asked = calls.iter().filter(|call| call.path == "/flow");
+            waiting.extend(asked.map(|call| (call.text.clone(), answer(call))));
+            let known = |name: &String| self.stage.known().flows.get(name).is_some_and(|flow| flow.signalled.is_none());
+            waiting.retain(|name, _| known(name));
+            for (name, answer) in waiting.clone() {
                 let headers = [("content-type", "application/json"), ("idempotency-key", "answer")];
                 match self.post(&answer, &headers, b"{\"fine\": true}".to_vec()) {
                     // A signal whose answer was lost may have ended the flow.
@@ -176,14 +175,14 @@ impl Client {
 }
 
 /// The clients of a trial, and where its rules lie.
-struct Play {
+pub(super) struct Play {
     stage: Arc<Stage>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Play {
     /// Puts the rule and the receiver's address on the ground; every server of the trial gets them.
-    fn prepare(trial: &mut Trial<'_>) -> Play {
+    pub(super) fn prepare(trial: &mut Trial<'_>) -> Play {
         let receiver = Receiver::start();
         receiver.slow(Duration::from_millis(trial.dice.random_range(0..12)), trial.dice.random_range(0..8));
         receiver.lose(trial.dice.random_range(4..12));
@@ -206,7 +205,7 @@ impl Play {
     }
 
     /// Lets the clients speak to a server; starts them at the first call.
-    fn serve(&mut self, server: &Server, dice: &mut StdRng) {
+    pub(super) fn serve(&mut self, server: &Server, dice: &mut StdRng) {
         self.stage.open(server);
         if !self.clients.is_empty() {
             return;
@@ -223,7 +222,17 @@ impl Play {
         ];
     }
 
-    fn stop(&mut self) {
+    /// From now on the answer to every so many messages is lost.
+    pub(super) fn lose(&self, every: usize) {
+        self.stage.receiver.lose(every);
+    }
+
+    /// Clients wait until there is a server again.
+    pub(super) fn close(&self) {
+        self.stage.close();
+    }
+
+    pub(super) fn stop(&mut self) {
         self.stage.stop.store(true, Ordering::SeqCst);
         self.clients.drain(..).for_each(|client| client.join().expect("a client does not panic"));
     }
@@ -242,9 +251,9 @@ pub fn kill(trial: &mut Trial<'_>) -> Ended {
     play.serve(&server, &mut trial.dice);
     for _ in 0..trial.dice.random_range(KILLS) {
         trial.pass(200..1_800);
-        server.kill9();
-        play.stage.close();
-        fires_with_jobs(&trial.ground, "after a kill")?;
+        trial.kill(&mut server);
+        play.close();
+        fires_with_jobs(trial, "after a kill")?;
         server = trial.start()?;
         play.serve(&server, &mut trial.dice);
     }
@@ -263,12 +272,13 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str, most: u32) -> Ended {
         Ok(mut server) => {
             play.serve(&server, &mut trial.dice);
             kills::wait_for_the_end(&mut server, &fail_at)?;
-            play.stage.close();
+            play.close();
         }
         Err(why) if why.contains("signal: 9") => {}
         Err(why) => return Err(Fault::Found(format!("{fail_at}: {why}"))),
     }
-    fires_with_jobs(&trial.ground, &format!("after the end at {fail_at}"))?;
+    trial.tally.kills += 1;
+    fires_with_jobs(trial, &format!("after the end at {fail_at}"))?;
     let server = trial.start()?;
     play.serve(&server, &mut trial.dice);
     trial.pass(300..1_500);
@@ -284,7 +294,7 @@ pub fn power(trial: &mut Trial<'_>) -> Ended {
     play.serve(&server, &mut trial.dice);
     trial.pass(1_500..3_500);
     trial.kill(&mut server);
-    play.stage.close();
+    play.close();
     play.stop();
     let played = play.stage.receiver.calls().len();
     let records = journal::read(&trial.disk().journal);
@@ -303,7 +313,7 @@ pub fn power(trial: &mut Trial<'_>) -> Ended {
 
 /// What counts in a verdict: what was known and done before a cut, and what was done since something was opened again.
 #[derive(Debug, Clone, Copy)]
-struct Since {
+pub(super) struct Since {
     /// What came behind this place of the journal did not happen.
     cut: u64,
     /// So many calls came before the cut, or were undone by it.
@@ -314,7 +324,7 @@ struct Since {
 
 impl Since {
     /// Nothing is undone.
-    const BEGIN: Since = Since { cut: u64::MAX, played: 0, before: 0 };
+    pub(super) const BEGIN: Since = Since { cut: u64::MAX, played: 0, before: 0 };
 
     fn counts(self, at: usize, call: &Call) -> bool {
         at >= self.before || (at < self.played && call.mark <= self.cut)
@@ -345,7 +355,7 @@ fn asked(server: &Server, sql: &str) -> Result<Vec<Vec<String>>, Fault> {
 }
 
 /// Waits until nothing is left to be done, and compares. Clients are gone; flows whose answer was not acknowledged get it here.
-fn judge(trial: &mut Trial<'_>, play: &Play, server: &Server, since: Since, when: &str) -> Ended {
+pub(super) fn judge(trial: &mut Trial<'_>, play: &Play, server: &Server, since: Since, when: &str) -> Ended {
     trial.tally.judged += 1;
     settle(play, server, since, when)?;
     let known = play.stage.known();
@@ -383,7 +393,7 @@ fn judge(trial: &mut Trial<'_>, play: &Play, server: &Server, since: Since, when
         wrong.push(format!("{} effects are not done: {:?}", open.len(), open[0]));
     }
     wrong.extend(ticks(server)?);
-    if let Some(what) = without_job(&asked(server, FIRING)?, &asked(server, JOBS)?) {
+    if let Some(what) = without_job(&asked(server, FIRING)?) {
         wrong.push(what);
     }
     match wrong.is_empty() {
@@ -440,22 +450,27 @@ fn ticks(server: &Server) -> Result<Option<String>, Fault> {
     Ok(gap.map(|pair| format!("between two ticks there is no run, or one too many: {pair:?}")))
 }
 
-const FIRING: &str = "SELECT key FROM rule_row WHERE state = 'firing'";
-const JOBS: &str =
-    "SELECT arguments FROM job WHERE kind = 'notify' UNION ALL SELECT arguments FROM job_done WHERE kind = 'notify'";
+/// The keys of rows that fire, and the arguments of the jobs that there are and were.
+const FIRING: &str = "SELECT 'row' AS what, key AS text FROM rule_row WHERE state = 'firing' \
+                      UNION ALL SELECT 'job', arguments FROM job WHERE kind = 'notify' \
+                      UNION ALL SELECT 'job', arguments FROM job_done WHERE kind = 'notify'";
 
 /// A row that fires and has no job, if there is one.
-fn without_job(firing: &[Vec<String>], jobs: &[Vec<String>]) -> Option<String> {
+fn without_job(found: &[Vec<String>]) -> Option<String> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-    let keys: BTreeSet<String> = jobs.iter().map(|job| parse(&job[0])["key"].to_string()).collect();
-    let lonely: Vec<&String> =
-        firing.iter().map(|row| &row[0]).filter(|key| !keys.contains(&parse(key).to_string())).collect();
+    let of = |what: &'static str| found.iter().filter(move |row| row[0] == what).map(|row| &row[1]);
+    let keys: BTreeSet<String> = of("job").map(|job| parse(job)["key"].to_string()).collect();
+    let lonely: Vec<&String> = of("row").filter(|key| !keys.contains(&parse(key).to_string())).collect();
     lonely.first().map(|first| format!("{} rows fire and have no job: {first}", lonely.len()))
 }
 
 /// What a process that ended left behind: no row fires without its job.
-fn fires_with_jobs(ground: &Ground, when: &str) -> Ended {
-    match without_job(&ground.ask(FIRING), &ground.ask(JOBS)) {
+pub(super) fn fires_with_jobs(trial: &Trial<'_>, when: &str) -> Ended {
+    let mut args = vec!["sql", FIRING, "--format", "csv"];
+    let state = trial.args.iter().position(|arg| arg == "--state");
+    args.extend(state.iter().flat_map(|at| &trial.args[*at..at + 2]).map(String::as_str));
+    let found = csv_rows(&trial.ground.run(&args).ok().stdout).split_off(1);
+    match without_job(&found) {
         None => Ok(()),
         Some(what) => Err(Fault::Found(format!("{when}: {what}"))),
     }

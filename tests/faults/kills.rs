@@ -140,6 +140,7 @@ pub fn at_point(trial: &mut Trial<'_>, point: &str) -> Ended {
         Err(why) if why.contains(&format!("signal: {SIGKILL}")) => {}
         Err(why) => return Err(Fault::Found(format!("{fail_at}: {why}"))),
     }
+    trial.tally.kills += 1;
     let server = trial.start()?;
     trial.judge(&server, trial.now(), &format!("after the end at {fail_at}"))?;
     trial.serve(&server);

@@ -112,6 +112,7 @@ fn open(trial: &mut Trial<'_>, ground: &Ground, bound: Bound, when: &str) -> End
     trial.judge(&server, bound, when)?;
     if trial.dice.random_bool(0.2) {
         server.kill9();
+        trial.tally.kills += 1;
         let server = trial.spawn(ground, &[]).map_err(|why| format!("{when}, then a kill: {why}"))?;
         trial.judge(&server, bound, &format!("{when}, then a kill"))?;
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::AT;
+use super::lives::{KILLS_LONG, OFTEN};
 use super::trial::Tally;
 
 /// One trial that ended.
@@ -14,6 +15,8 @@ use super::trial::Tally;
 pub struct Line {
     name: String,
     seed: u64,
+    /// What `KILLS` was.
+    kills: u64,
     took: Duration,
     tally: Tally,
     failure: Option<String>,
@@ -21,17 +24,21 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn ran(name: &str, seed: u64, took: Duration, tally: Tally, failure: Option<String>) -> Line {
-        Line { name: name.to_owned(), seed, took, tally, failure, skipped: false }
+    /// A trial of this seed and of so many kills, where it is one that kills often.
+    pub fn ran(name: &str, drawn: (u64, u64), took: Duration, tally: Tally, failure: Option<String>) -> Line {
+        let (seed, kills) = drawn;
+        Line { name: name.to_owned(), seed, kills, took, tally, failure, skipped: false }
     }
 
-    pub fn skipped(name: &str, seed: u64) -> Line {
-        Line { skipped: true, ..Line::ran(name, seed, Duration::ZERO, Tally::default(), None) }
+    pub fn skipped(name: &str, drawn: (u64, u64)) -> Line {
+        Line { skipped: true, ..Line::ran(name, drawn, Duration::ZERO, Tally::default(), None) }
     }
 
     /// The command that repeats this trial alone.
     fn command(&self) -> String {
-        format!("make faults KIND={} TRIALS=1 SEED={}", self.name, self.seed)
+        let is_long = self.name.starts_with(OFTEN) && self.kills != KILLS_LONG;
+        let kills = if is_long { format!(" KILLS={}", self.kills) } else { String::new() };
+        format!("make faults KIND={} TRIALS=1 SEED={}{kills}", self.name, self.seed)
     }
 }
 
@@ -61,11 +68,13 @@ impl Report {
     /// Tells how a trial ended.
     pub fn add(&mut self, line: Line) {
         let (at, of) = (self.lines.len() + 1, self.trials);
-        let Tally { acked, retried, judged, .. } = line.tally;
+        let Tally { acked, retried, judged, kills, .. } = line.tally;
         let took_s = line.took.as_secs_f64();
         let told = match &line.failure {
             _ if line.skipped => "skipped".to_owned(),
-            None => format!("ok   {took_s:5.1} s {acked:6} acked {retried:5} retried {judged:2} judged"),
+            None => {
+                format!("ok   {took_s:5.1} s {acked:6} acked {retried:5} retried {judged:2} judged {kills:3} kills")
+            }
             Some(why) => format!("FAIL {took_s:5.1} s {why}\n    repeat it: {}", line.command()),
         };
         say(&format!("{at:4}/{of} {:26} {told}", line.name));
@@ -89,6 +98,7 @@ impl Report {
                 (&mut sum.tally.returned, line.tally.returned),
                 (&mut sum.tally.torn, line.tally.torn),
                 (&mut sum.tally.judged, line.tally.judged),
+                (&mut sum.tally.kills, line.tally.kills),
             ] {
                 *total += one;
             }
@@ -102,8 +112,9 @@ impl Report {
         say(&table(&sums));
         let took = self.begun.elapsed();
         say(&format!(
-            "faults: {} trials in {:.0} s, {} of {points} fail points reached, SEED={}",
+            "faults: {} trials with {} kills in {:.0} s, {} of {points} fail points reached, SEED={}",
             self.lines.len(),
+            self.kills(),
             took.as_secs_f64(),
             reached.len(),
             self.seed
@@ -122,14 +133,19 @@ impl Report {
         );
     }
 
+    /// How often a server was ended without a warning, in all trials.
+    fn kills(&self) -> u64 {
+        self.lines.iter().map(|line| line.tally.kills).sum()
+    }
+
     fn document(&self, sums: &BTreeMap<&str, Sum>, reached: &BTreeSet<&str>, took: Duration) -> serde_json::Value {
         let kinds: serde_json::Map<String, serde_json::Value> = sums
             .iter()
             .map(|(kind, sum)| {
                 let Sum { trials, failed, skipped, tally } = sum;
-                let Tally { acked, retried, lost, doubled, returned, torn, judged } = tally;
+                let Tally { acked, retried, lost, doubled, returned, torn, judged, kills } = tally;
                 let told = json!({
-                    "trials": trials, "failed": failed, "skipped": skipped, "judged": judged, "acked": acked,
+                    "trials": trials, "failed": failed, "skipped": skipped, "kills": kills, "judged": judged, "acked": acked,
                     "retried": retried, "lost": lost, "doubled": doubled, "returned": returned, "torn": torn,
                 });
                 ((*kind).to_owned(), told)
@@ -141,7 +157,7 @@ impl Report {
             .filter_map(|line| line.failure.as_ref().map(|why| json!({"repeat": line.command(), "why": why})))
             .collect();
         json!({
-            "seed": self.seed, "trials": self.lines.len(), "took_s": took.as_secs(), "fail_points_reached": reached,
+            "seed": self.seed, "trials": self.lines.len(), "kills": self.kills(), "took_s": took.as_secs(), "fail_points_reached": reached,
             "kinds": kinds, "failures": failures,
         })
     }
@@ -149,13 +165,24 @@ impl Report {
 
 fn table(sums: &BTreeMap<&str, Sum>) -> String {
     let mut text = format!(
-        "\n{:20} {:>6} {:>6} {:>7} {:>7} {:>8} {:>8} {:>6} {:>8} {:>9} {:>6}\n",
-        "kind", "trials", "failed", "skipped", "judged", "acked", "retried", "lost", "doubled", "returned", "torn"
+        "\n{:20} {:>6} {:>6} {:>7} {:>6} {:>7} {:>8} {:>8} {:>6} {:>8} {:>9} {:>6}\n",
+        "kind",
+        "trials",
+        "failed",
+        "skipped",
+        "kills",
+        "judged",
+        "acked",
+        "retried",
+        "lost",
+        "doubled",
+        "returned",
+        "torn"
     );
     for (kind, Sum { trials, failed, skipped, tally }) in sums {
-        let Tally { acked, retried, lost, doubled, returned, torn, judged } = tally;
+        let Tally { acked, retried, lost, doubled, returned, torn, judged, kills } = tally;
         text.push_str(&format!(
-            "{kind:20} {trials:>6} {failed:>6} {skipped:>7} {judged:>7} {acked:>8} {retried:>8} {lost:>6} {doubled:>8} {returned:>9} {torn:>6}\n"
+            "{kind:20} {trials:>6} {failed:>6} {skipped:>7} {kills:>6} {judged:>7} {acked:>8} {retried:>8} {lost:>6} {doubled:>8} {returned:>9} {torn:>6}\n"
         ));
     }
     text

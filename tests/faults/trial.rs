@@ -51,6 +51,8 @@ pub struct Tally {
     pub torn: u64,
     /// How often a store was opened again and judged.
     pub judged: u64,
+    /// How often a server ended without a warning.
+    pub kills: u64,
 }
 
 pub struct Trial<'c> {
@@ -148,7 +150,8 @@ impl<'c> Trial<'c> {
     }
 
     /// `kill -9`; clients wait.
-    pub fn kill(&self, server: &mut Server) {
+    pub fn kill(&mut self, server: &mut Server) {
+        self.tally.kills += 1;
         match &self.disk {
             Some(disk) => disk.between_changes(|| server.kill9()),
             None => server.kill9(),

@@ -82,6 +82,11 @@ impl Receiver {
 
     /// Everything that was taken, in order.
     pub fn calls(&self) -> Vec<Call> {
+        self.calls_since(0)
+    }
+
+    /// The same without the first ones.
+    pub fn calls_since(&self, first: usize) -> Vec<Call> {
         let heard = self.heard.lock().unwrap();
         let call = |told: &Told| Call {
             path: told.path.clone(),
@@ -90,7 +95,7 @@ impl Receiver {
             body: serde_json::from_slice(&told.body).unwrap(),
             mark: told.mark,
         };
-        heard.told.iter().map(call).collect()
+        heard.told.iter().skip(first).map(call).collect()
     }
 
     /// The messages that were taken, in order.
