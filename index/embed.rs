@@ -8,7 +8,9 @@ pub(crate) mod bert;
 pub mod choose;
 pub(crate) mod config;
 pub mod kernel;
+pub(crate) mod layer;
 mod lazy;
+mod modern;
 mod remote;
 mod words;
 
@@ -25,10 +27,12 @@ use tokio::sync::Semaphore;
 use crate::cuda::{self, Gpu, GpuBert};
 use crate::model::manifest;
 use crate::model::tensors::Tensors;
-use bert::{Bert, Scratch};
-use config::Config;
+use bert::Bert;
+use config::{Config, Family};
 use kernel::Isa;
+use layer::Scratch;
 pub use lazy::LazyEmbedder;
+use modern::ModernBert;
 pub use remote::{RemoteEmbedder, RemoteSettings};
 use words::Words;
 
@@ -133,7 +137,7 @@ impl Default for Options {
     }
 }
 
-/// A model of the BERT family in this process.
+/// A model of the BERT family, ModernBERT among it, in this process.
 #[derive(Debug, Clone)]
 pub struct LocalEmbedder {
     inner: Arc<Inner>,
@@ -152,7 +156,8 @@ struct Inner {
 /// What computes.
 #[derive(Debug)]
 enum Body {
-    Processor(Bert),
+    Bert(Bert),
+    Modern(ModernBert),
     #[cfg(feature = "cuda")]
     Gpu(GpuBert),
 }
@@ -166,6 +171,10 @@ impl Body {
             #[cfg(feature = "cuda")]
             Device::Best => {
                 let asked = options.precision == Precision::Single && options.isa.is_none();
+                let modern = matches!(config.family, Family::Modern(_));
+                if modern && cuda::first().is_some() {
+                    tracing::warn!(model = config.name, "ModernBERT is not computed on a GPU: the processor does it");
+                }
                 if let Some(gpu) = cuda::first().filter(|_| asked && GpuBert::takes(&config)) {
                     match GpuBert::read(gpu.clone(), config.clone(), tensors) {
                         Ok(bert) => return Ok(Body::Gpu(bert)),
@@ -176,13 +185,27 @@ impl Body {
             #[cfg(not(feature = "cuda"))]
             Device::Gpu(_) | Device::Best => (),
         }
-        let isa = options.isa.unwrap_or_else(Isa::best);
-        Bert::read(config, tensors, options.precision, isa).map(Body::Processor)
+        let (isa, precision) = (options.isa.unwrap_or_else(Isa::best), options.precision);
+        match config.family.clone() {
+            Family::Bert => Bert::read(config, tensors, precision, isa).map(Body::Bert),
+            Family::Modern(rotary) => ModernBert::read(config, &rotary, tensors, precision, isa).map(Body::Modern),
+        }
+    }
+
+    /// The vectors of texts on this thread, where the processor computes.
+    fn vectors(&self, texts: &[&[u32]], scratch: &mut Scratch) -> Result<Vec<Vec<f32>>> {
+        match self {
+            Body::Bert(bert) => bert.vectors(texts, scratch),
+            Body::Modern(modern) => modern.vectors(texts, scratch),
+            #[cfg(feature = "cuda")]
+            Body::Gpu(bert) => bert.vectors(&texts.iter().map(|ids| ids.to_vec()).collect::<Vec<_>>()),
+        }
     }
 
     fn config(&self) -> &Config {
         match self {
-            Body::Processor(bert) => bert.config(),
+            Body::Bert(bert) => bert.config(),
+            Body::Modern(modern) => modern.config(),
             #[cfg(feature = "cuda")]
             Body::Gpu(bert) => bert.config(),
         }
@@ -209,24 +232,22 @@ impl LocalEmbedder {
 
     /// The vectors of texts, on the calling thread and the model's own until they are there.
     pub fn embed_now(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
-        match &self.inner.body {
-            Body::Processor(bert) => {
-                let mut vectors = Vec::with_capacity(texts.len());
-                for texts in texts.chunks(TEXTS_TOGETHER) {
-                    vectors.extend(self.inner.embed(bert, texts, purpose)?);
-                }
-                Ok(vectors)
-            }
-            #[cfg(feature = "cuda")]
-            Body::Gpu(bert) => self.inner.embed_ahead(bert, texts, purpose),
+        #[cfg(feature = "cuda")]
+        if let Body::Gpu(bert) = &self.inner.body {
+            return self.inner.embed_ahead(bert, texts, purpose);
         }
+        let mut vectors = Vec::with_capacity(texts.len());
+        for texts in texts.chunks(TEXTS_TOGETHER) {
+            vectors.extend(self.inner.embed(texts, purpose)?);
+        }
+        Ok(vectors)
     }
 
     /// The vectors of texts whose tokens are known, on a GPU; nothing where the model computes on the processor.
     #[cfg(feature = "cuda")]
     pub fn gpu_vectors(&self, ids: &[Vec<u32>]) -> Option<Result<Vec<Vec<f32>>>> {
         match &self.inner.body {
-            Body::Processor(_) => None,
+            Body::Bert(_) | Body::Modern(_) => None,
             Body::Gpu(bert) => Some(bert.vectors(ids)),
         }
     }
@@ -274,11 +295,11 @@ impl Inner {
         })
     }
 
-    fn embed(&self, bert: &Bert, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
+    fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
         let ids = self.ids(texts, purpose)?;
         self.pool.install(|| {
             let batches = batches(&ids.iter().map(Vec::len).collect::<Vec<_>>(), self.pool.current_num_threads());
-            let found = batches.par_iter().with_max_len(1).map(|batch| self.run(bert, batch, &ids));
+            let found = batches.par_iter().with_max_len(1).map(|batch| self.run(batch, &ids));
             let mut vectors = vec![Vec::new(); texts.len()];
             for (batch, found) in batches.iter().zip(found.collect::<Result<Vec<_>>>()?) {
                 for (at, vector) in batch.iter().zip(found) {
@@ -289,10 +310,10 @@ impl Inner {
         })
     }
 
-    fn run(&self, bert: &Bert, batch: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+    fn run(&self, batch: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
         let mut scratch = self.scratch.lock().pop().unwrap_or_default();
         let texts: Vec<&[u32]> = batch.iter().map(|at| ids[*at].as_slice()).collect();
-        let vectors = bert.vectors(&texts, &mut scratch);
+        let vectors = self.body.vectors(&texts, &mut scratch);
         self.scratch.lock().push(scratch);
         vectors
     }

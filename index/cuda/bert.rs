@@ -14,8 +14,9 @@ use parking_lot::{Condvar, Mutex};
 
 use super::blas::{Blas, Then, Weights};
 use super::{Gpu, failed};
-use crate::embed::bert::{ATTENTION, ATTENTION_OUT, INNER, Named, Norm, OUTER};
-use crate::embed::config::{Config, Pooling};
+use crate::embed::bert::{ATTENTION, ATTENTION_OUT, INNER, Named, OUTER};
+use crate::embed::config::{Config, Family, Pooling};
+use crate::embed::layer::Norm;
 use crate::model::tensors::Tensors;
 
 /// Tokens of a batch: enough to fill the card. Measured on an H200: from 8 to 64 thousand tokens differ by 6 percent.
@@ -142,8 +143,11 @@ impl Loader<'_> {
 }
 
 impl GpuBert {
-    /// Whether the kernels can compute a model: heads of 32 or 64 numbers, rows of at most 1,024.
+    /// Whether the kernels can compute a model: BERT with heads of 32 or 64 numbers, rows of at most 1,024.
     pub fn takes(config: &Config) -> bool {
+        if config.family != Family::Bert {
+            return false;
+        }
         let head = config.hidden / config.heads;
         let fits = config.hidden <= WIDTH_MAX && config.inner.is_multiple_of(8) && config.tokens_max <= BATCH_TOKENS;
         (head == 32 || head == 64) && fits
@@ -151,6 +155,11 @@ impl GpuBert {
 
     /// Puts a model onto a card. `Invalid` for one that the kernels cannot compute.
     pub fn read(gpu: Arc<Gpu>, config: Config, tensors: &Tensors) -> Result<GpuBert> {
+        if config.family != Family::Bert {
+            return Err(Error::invalid(
+                "ModernBERT is not computed on a GPU; the processor does it (--embedder-device cpu)",
+            ));
+        }
         if !GpuBert::takes(&config) {
             let (hidden, head) = (config.hidden, config.hidden / config.heads);
             let text = format!(

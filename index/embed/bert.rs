@@ -4,17 +4,14 @@
 //! ends, and attention runs text by text. What repeats per layer is packed once: queries, keys and values are one product,
 //! and the second half of a layer runs over groups of rows, so that its wide middle never leaves the cache.
 
-use engine::{Error, Kind, Result};
+use engine::{Error, Result};
 
 use super::Precision;
-use super::config::{Config, Pooling};
-use super::kernel::pack::{Panels, QuantizedPanels};
-use super::kernel::rows::LANES;
-use super::kernel::{Bytes, Isa, Left, Out, multiply, multiply_bytes, rows};
+use super::config::Config;
+use super::kernel::{Isa, rows};
+use super::layer::{Heads, Norm, Scratch, Weights, grow, pool};
 use crate::model::tensors::{Table, Tensors};
 
-/// Rows whose scores against all keys of a text are held at a time.
-const ROWS_SCORED: usize = 24;
 /// Rows of the second half of a layer that are worked on together.
 const ROWS_INNER: usize = 192;
 
@@ -40,12 +37,6 @@ pub struct Bert {
 }
 
 #[derive(Debug)]
-pub(crate) struct Norm {
-    pub gain: Vec<f32>,
-    pub bias: Vec<f32>,
-}
-
-#[derive(Debug)]
 struct Layer {
     /// Queries, keys and values.
     attention: Weights,
@@ -54,65 +45,6 @@ struct Layer {
     inner: Weights,
     outer: Weights,
     outer_norm: Norm,
-}
-
-#[derive(Debug)]
-enum Weights {
-    Single(Panels),
-    Bytes(QuantizedPanels),
-}
-
-/// The memory of one thread's work, kept between batches.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    states: Vec<f32>,
-    attention: Vec<f32>,
-    context: Vec<f32>,
-    inner: Vec<f32>,
-    outer: Vec<f32>,
-    scores: Vec<f32>,
-    keys: Panels,
-    values: Panels,
-    bytes: Vec<u8>,
-    scales: Vec<f32>,
-    zeros: Vec<i32>,
-}
-
-impl Weights {
-    fn new(precision: Precision, weights: &[f32], bias: &[f32], depth: usize) -> Weights {
-        match precision {
-            Precision::Single => Weights::Single(Panels::of_weights(weights, bias, depth)),
-            Precision::Bytes => Weights::Bytes(QuantizedPanels::of_weights(weights, bias, depth)),
-        }
-    }
-
-    /// The product of all rows of `left`, which have the weights' depth.
-    fn apply(&self, isa: Isa, left: &[f32], out: &mut [f32], room: (&mut Vec<u8>, &mut Vec<f32>, &mut Vec<i32>)) {
-        match self {
-            Weights::Single(panels) => {
-                let rows = left.len() / panels.depth;
-                let left = Left { cells: left, stride: panels.depth, rows };
-                multiply(isa, left, panels, &mut Out { cells: out, stride: panels.columns });
-            }
-            Weights::Bytes(panels) => {
-                let (bytes, scales, zeros) = room;
-                let (rows, stride) = (left.len() / panels.depth, panels.depth_padded());
-                grow(bytes, rows * stride);
-                grow(scales, rows);
-                grow(zeros, rows);
-                rows::quantize(isa, left, panels.depth, &mut bytes[..rows * stride], stride, scales, zeros);
-                let bytes = Bytes { left: Left { cells: bytes, stride, rows }, scales, zeros };
-                multiply_bytes(isa, bytes, panels, &mut Out { cells: out, stride: panels.columns });
-            }
-        }
-    }
-}
-
-/// Makes room without writing what is there anew.
-fn grow<T: Clone + Default>(cells: &mut Vec<T>, len: usize) {
-    if cells.len() < len {
-        cells.resize(len, T::default());
-    }
 }
 
 impl Bert {
@@ -157,7 +89,7 @@ impl Bert {
         let mut vectors = Vec::with_capacity(texts.len());
         for text in texts {
             let states = &scratch.states[first * self.config.hidden..][..text.len() * self.config.hidden];
-            vectors.push(self.pool(states)?);
+            vectors.push(pool(self.isa, &self.config, states)?);
             first += text.len();
         }
         Ok(vectors)
@@ -203,51 +135,13 @@ impl Bert {
             let rows = first..first + text.len();
             let attention = &attention[rows.start * hidden * 3..rows.end * hidden * 3];
             let context = &mut context[rows.start * hidden..rows.end * hidden];
-            for head in 0..self.config.heads {
-                self.look_around(head, text.len(), attention, context, (&mut *keys, &mut *values, &mut *scores));
-            }
+            let heads = Heads { isa: self.isa, hidden, heads: self.config.heads, reach: None };
+            heads.look_around(text.len(), attention, context, (&mut *keys, &mut *values, &mut *scores));
             first = rows.end;
         }
         layer.attention_out.apply(self.isa, &context[..cells], &mut outer[..cells], (bytes, scales, zeros));
         let Norm { gain, bias } = &layer.attention_norm;
         rows::add_normalise(self.isa, states, &outer[..cells], gain, bias, self.config.epsilon);
-    }
-
-    /// One head over one text: `softmax(queries x keys) x values`.
-    fn look_around(
-        &self,
-        head: usize,
-        tokens: usize,
-        attention: &[f32],
-        context: &mut [f32],
-        room: (&mut Panels, &mut Panels, &mut Vec<f32>),
-    ) {
-        let (keys, values, scores) = room;
-        let hidden = self.config.hidden;
-        let width = hidden / self.config.heads;
-        let (stride, at) = (hidden * 3, head * width);
-        keys.shape(width, tokens);
-        keys.fill_columns(|token| &attention[token * stride + hidden + at..][..width]);
-        values.shape(tokens, width);
-        values.fill_rows(|token| &attention[token * stride + hidden * 2 + at..][..width]);
-        // Rows of scores end at whole registers; what pads them has no share.
-        let scored = tokens.next_multiple_of(LANES);
-        grow(scores, ROWS_SCORED * scored);
-        let scale = 1.0 / (width as f32).sqrt();
-        let mut sums = [0.0; ROWS_SCORED];
-        for first in (0..tokens).step_by(ROWS_SCORED) {
-            let rows = (tokens - first).min(ROWS_SCORED);
-            let queries = Left { cells: &attention[first * stride + at..], stride, rows };
-            let scores = &mut scores[..rows * scored];
-            multiply(self.isa, queries, keys, &mut Out { cells: scores, stride: scored });
-            scores.chunks_exact_mut(scored).for_each(|row| row[tokens..].fill(f32::NEG_INFINITY));
-            rows::exponentials(self.isa, scores, scored, scale, &mut sums);
-            let shares = Left { cells: scores, stride: scored, rows };
-            let context = &mut context[first * hidden + at..];
-            multiply(self.isa, shares, values, &mut Out { cells: context, stride: hidden });
-            // Dividing the answer is less work than dividing the shares.
-            rows::divide_rows(self.isa, context, hidden, width, &sums[..rows]);
-        }
     }
 
     /// A layer's second half: each token by itself, through a wider middle.
@@ -264,21 +158,6 @@ impl Bert {
             let Norm { gain, bias } = &layer.outer_norm;
             rows::add_normalise(self.isa, states, outer, gain, bias, epsilon);
         }
-    }
-
-    /// The states of a text become its vector.
-    fn pool(&self, states: &[f32]) -> Result<Vec<f32>> {
-        let mut vector = states[..self.config.hidden].to_vec();
-        if self.config.pooling == Pooling::Mean {
-            rows::add_rows(self.isa, &mut vector, &states[self.config.hidden..]);
-        }
-        let length = vector.iter().map(|cell| cell * cell).sum::<f32>().sqrt();
-        if !length.is_finite() || length == 0.0 {
-            let text = "the model answers with numbers that are no vector; its weights are damaged or of another model";
-            return Err(Error::new(Kind::Corrupt, text));
-        }
-        vector.iter_mut().for_each(|cell| *cell /= length);
-        Ok(vector)
     }
 }
 

@@ -24,11 +24,35 @@ pub enum Pooling {
     First,
 }
 
+/// How a model is built.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Family {
+    /// BERT and RoBERTa.
+    Bert,
+    /// ModernBERT.
+    Modern(Rotary),
+}
+
+/// What tells a ModernBERT's places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotary {
+    /// Whether each layer sees only what is near.
+    pub near: Vec<bool>,
+    /// How far from itself a token sees there.
+    pub reach: usize,
+    /// The base of the turns where the whole text is seen.
+    pub theta: f64,
+    /// And where only what is near is.
+    pub near_theta: f64,
+}
+
 /// A model of the BERT family.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The model's name.
     pub name: String,
+    /// How it is built.
+    pub family: Family,
     /// Numbers of a token's vector.
     pub hidden: usize,
     /// Layers.
@@ -68,8 +92,9 @@ struct Raw {
     max_position_embeddings: usize,
     #[serde(default)]
     type_vocab_size: usize,
+    #[serde(alias = "norm_eps")]
     layer_norm_eps: f32,
-    #[serde(default)]
+    #[serde(default, alias = "hidden_activation")]
     hidden_act: Option<String>,
     #[serde(default)]
     position_embedding_type: Option<String>,
@@ -88,13 +113,15 @@ impl Config {
             Error::new(Kind::NotFound, text)
         })?;
         let wrong = |why: String| Error::invalid(format!("{}: {why}", path.display()));
-        let raw: Raw = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
-        let counted_from_padding = match raw.model_type.as_str() {
-            "bert" => false,
-            "roberta" | "xlm-roberta" | "camembert" => true,
+        let value = without_doubles(value);
+        let raw: Raw = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        let (family, counted_from_padding) = match raw.model_type.as_str() {
+            "bert" => (Family::Bert, false),
+            "roberta" | "xlm-roberta" | "camembert" => (Family::Bert, true),
+            "modernbert" => (Family::Modern(rotary(&value, &raw).map_err(wrong)?), false),
             other => {
                 return Err(wrong(format!(
-                    "model_type {other} is not read; bert, roberta, xlm-roberta, camembert are"
+                    "model_type {other} is not read; bert, roberta, xlm-roberta, camembert, modernbert are"
                 )));
             }
         };
@@ -121,6 +148,7 @@ impl Config {
             prefixes(folder, manifest.as_ref(), &[Some(&name), raw.name_or_path.as_ref()])?;
         Ok(Config {
             name,
+            family,
             hidden: raw.hidden_size,
             layers: raw.num_hidden_layers,
             heads: raw.num_attention_heads,
@@ -145,6 +173,65 @@ impl Config {
         let prefix = self.passage_prefix.len().max(self.query_prefix.len()).div_ceil(2);
         self.tokens_max.saturating_sub(MARKS + prefix).max(1)
     }
+}
+
+/// Files may name the same setting in an older and in a newer way; both are read, and one is enough.
+fn without_doubles(mut value: Value) -> Value {
+    for [old, new] in [["layer_norm_eps", "norm_eps"], ["hidden_act", "hidden_activation"]] {
+        if value.get(old).is_some()
+            && let Some(settings) = value.as_object_mut()
+        {
+            settings.remove(new);
+        }
+    }
+    value
+}
+
+/// What `config.json` says of a ModernBERT's places, as transformers 4 and 5 write it.
+fn rotary(value: &Value, raw: &Raw) -> std::result::Result<Rotary, String> {
+    for setting in ["attention_bias", "mlp_bias", "norm_bias"] {
+        if value[setting].as_bool() == Some(true) {
+            return Err(format!("{setting} is not computed"));
+        }
+    }
+    let layers = raw.num_hidden_layers;
+    let near = match value["layer_types"].as_array() {
+        Some(types) => {
+            let is_near = |of: &Value| match of.as_str() {
+                Some("sliding_attention") => Ok(true),
+                Some("full_attention") => Ok(false),
+                _ => Err(format!("layer_types {of} is not computed; full_attention and sliding_attention are")),
+            };
+            types.iter().map(is_near).collect::<std::result::Result<Vec<bool>, String>>()?
+        }
+        None => {
+            let every = value["global_attn_every_n_layers"].as_u64().and_then(|every| usize::try_from(every).ok());
+            let every = every.filter(|every| *every > 0).ok_or("global_attn_every_n_layers is missing")?;
+            (0..layers).map(|layer| layer % every != 0).collect()
+        }
+    };
+    if near.len() != layers {
+        return Err(format!("layer_types names {} layers, num_hidden_layers says {layers}", near.len()));
+    }
+    let theta = |old: &str, layer: &str| {
+        let new = &value["rope_parameters"][layer];
+        match new["rope_type"].as_str() {
+            None | Some("default") => {}
+            Some(other) => return Err(format!("rope_type {other} is not computed, default is")),
+        }
+        let theta = new["rope_theta"].as_f64().or(value[old].as_f64());
+        theta.filter(|theta| *theta > 1.0).ok_or_else(|| format!("{old} is missing"))
+    };
+    let wide = value["local_attention"].as_u64().and_then(|wide| usize::try_from(wide).ok());
+    if !(raw.hidden_size / raw.num_attention_heads.max(1)).is_multiple_of(2) {
+        return Err("a head must have an even width: its halves are turned".to_owned());
+    }
+    Ok(Rotary {
+        near,
+        reach: wide.ok_or("local_attention is missing")? / 2,
+        theta: theta("global_rope_theta", "full_attention")?,
+        near_theta: theta("local_rope_theta", "sliding_attention")?,
+    })
 }
 
 /// A JSON file of a folder, if it is there.

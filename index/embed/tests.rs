@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod modern;
 mod peer;
 mod synthetic;
 

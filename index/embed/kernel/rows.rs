@@ -60,6 +60,18 @@ for_every_path! {
         quantize_body
 }
 for_every_path! {
+    /// Normalises each row of as many numbers as `gain` has into `out`: mean zero, variance one, then gain.
+    normalise(cells: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) = normalise_body
+}
+for_every_path! {
+    /// The exact GELU over the first half of each row of twice `width` numbers, times the second half.
+    gate(cells: &[f32], width: usize, out: &mut [f32]) = gate_body
+}
+for_every_path! {
+    /// Turns each stretch of twice as many numbers as there are angles: its halves are the parts of so many points.
+    turn(cells: &mut [f32], cosines: &[f32], sines: &[f32]) = turn_body
+}
+for_every_path! {
     /// Adds rows of `sum`'s length to it.
     add_rows(sum: &mut [f32], cells: &[f32]) = add_rows_body
 }
@@ -179,6 +191,41 @@ fn add_normalise_body<const FMA: bool>(cells: &mut [f32], more: &[f32], gain: &[
         let steepness = 1.0 / (variance + epsilon).sqrt();
         for ((cell, gain), bias) in row.iter_mut().zip(gain).zip(bias) {
             *cell = fused::<FMA>((*cell - mean) * steepness, *gain, *bias);
+        }
+    }
+}
+
+#[inline(always)]
+fn normalise_body<const FMA: bool>(cells: &[f32], gain: &[f32], epsilon: f32, out: &mut [f32]) {
+    let width = gain.len();
+    for (row, out) in cells.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let mean = sum(row, |cell| cell) / width as f32;
+        let variance = sum(row, |cell| (cell - mean) * (cell - mean)) / width as f32;
+        let steepness = 1.0 / (variance + epsilon).sqrt();
+        for ((out, cell), gain) in out.iter_mut().zip(row).zip(gain) {
+            *out = (*cell - mean) * steepness * *gain;
+        }
+    }
+}
+
+#[inline(always)]
+fn gate_body<const FMA: bool>(cells: &[f32], width: usize, out: &mut [f32]) {
+    for (row, out) in cells.chunks_exact(width * 2).zip(out.chunks_exact_mut(width)) {
+        let (passes, gates) = row.split_at(width);
+        for ((out, cell), gate) in out.iter_mut().zip(passes).zip(gates) {
+            *out = gelu_of::<FMA>(*cell) * *gate;
+        }
+    }
+}
+
+#[inline(always)]
+fn turn_body<const FMA: bool>(cells: &mut [f32], cosines: &[f32], sines: &[f32]) {
+    for stretch in cells.chunks_exact_mut(cosines.len() * 2) {
+        let (left, right) = stretch.split_at_mut(cosines.len());
+        for ((x, y), (cosine, sine)) in left.iter_mut().zip(right).zip(cosines.iter().zip(sines)) {
+            let (along, across) = (*x, *y);
+            *x = fused::<FMA>(along, *cosine, -(across * *sine));
+            *y = fused::<FMA>(across, *cosine, along * *sine);
         }
     }
 }

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 pub const HIDDEN: usize = 64;
 pub const POSITIONS: usize = 40;
+pub const MODERN_POSITIONS: usize = 260;
+pub const MODERN_REACH: usize = 5;
+const MODERN_LAYERS: usize = 4;
 const LAYERS: usize = 2;
 const HEADS: usize = 4;
 const INNER: usize = 100;
@@ -24,6 +27,17 @@ pub fn config() -> Value {
         "intermediate_size": INNER, "vocab_size": WORDS, "max_position_embeddings": POSITIONS, "type_vocab_size": 2,
         "layer_norm_eps": 1e-12, "hidden_act": "gelu", "hidden_dropout_prob": 0.0, "initializer_range": 0.02,
         "pad_token_id": 0,
+    })
+}
+
+/// As transformers 4 writes it.
+pub fn modern_config() -> Value {
+    json!({
+        "model_type": "modernbert", "hidden_size": HIDDEN, "num_hidden_layers": MODERN_LAYERS, "num_attention_heads": HEADS,
+        "intermediate_size": INNER, "vocab_size": WORDS, "max_position_embeddings": MODERN_POSITIONS, "norm_eps": 1e-5,
+        "layer_norm_eps": 1e-5, "hidden_activation": "gelu", "position_embedding_type": "absolute", "pad_token_id": 0,
+        "global_attn_every_n_layers": 3, "global_rope_theta": 160_000.0, "local_rope_theta": 10_000.0,
+        "local_attention": 2 * MODERN_REACH, "attention_bias": false, "mlp_bias": false, "norm_bias": false,
     })
 }
 
@@ -55,7 +69,16 @@ impl Synthetic {
         let model = Synthetic { folder: tempfile::tempdir().unwrap() };
         model.write("config.json", config().to_string().as_bytes());
         model.write("tokenizer.json", tokenizer(WORDS).to_string().as_bytes());
-        model.write("model.safetensors", &weights(seed, change));
+        model.write("model.safetensors", &weights(seed, &shapes(), change));
+        model
+    }
+
+    /// A ModernBERT, whose second and third of four layers see what is near.
+    pub fn modern(seed: u64) -> Synthetic {
+        let model = Synthetic { folder: tempfile::tempdir().unwrap() };
+        model.write("config.json", modern_config().to_string().as_bytes());
+        model.write("tokenizer.json", tokenizer(WORDS).to_string().as_bytes());
+        model.write("model.safetensors", &weights(seed, &modern_shapes(), |_, _| ()));
         model
     }
 
@@ -71,17 +94,17 @@ impl Synthetic {
 }
 
 /// A safetensors file in single precision.
-fn weights(seed: u64, change: impl Fn(&str, &mut Vec<f32>)) -> Vec<u8> {
+fn weights(seed: u64, shapes: &[(String, Vec<usize>)], change: impl Fn(&str, &mut Vec<f32>)) -> Vec<u8> {
     let mut dice = StdRng::seed_from_u64(seed);
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
-    for (name, shape) in shapes() {
+    for (name, shape) in shapes {
         let count: usize = shape.iter().product();
-        let centre = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+        let centre = if name.ends_with("orm.weight") { 1.0 } else { 0.0 };
         let mut numbers: Vec<f32> = (0..count).map(|_| centre + dice.random_range(-0.3..0.3)).collect();
-        change(&name, &mut numbers);
+        change(name, &mut numbers);
         let start = data.len();
         data.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-        header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
     }
     let mut header = Value::Object(header).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
@@ -113,6 +136,30 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
         }
         norm(format!("encoder.layer.{layer}.attention.output"), &mut all);
         norm(format!("encoder.layer.{layer}.output"), &mut all);
+    }
+    all
+}
+
+fn modern_shapes() -> Vec<(String, Vec<usize>)> {
+    let mut all = vec![
+        ("model.embeddings.tok_embeddings.weight".to_owned(), vec![WORDS, HIDDEN]),
+        ("model.embeddings.norm.weight".to_owned(), vec![HIDDEN]),
+        ("model.final_norm.weight".to_owned(), vec![HIDDEN]),
+    ];
+    for layer in 0..MODERN_LAYERS {
+        let place = format!("model.layers.{layer}");
+        if layer > 0 {
+            all.push((format!("{place}.attn_norm.weight"), vec![HIDDEN]));
+        }
+        all.push((format!("{place}.mlp_norm.weight"), vec![HIDDEN]));
+        for (part, columns, depth) in [
+            ("attn.Wqkv", 3 * HIDDEN, HIDDEN),
+            ("attn.Wo", HIDDEN, HIDDEN),
+            ("mlp.Wi", 2 * INNER, HIDDEN),
+            ("mlp.Wo", HIDDEN, INNER),
+        ] {
+            all.push((format!("{place}.{part}.weight"), vec![columns, depth]));
+        }
     }
     all
 }
