@@ -114,25 +114,42 @@ pub struct Chunk {
     pub heading: String,
     /// What it says.
     pub text: String,
+    /// What places it within its document, by a model; empty where none wrote anything.
+    pub prefix: String,
+    /// Who was asked for that, whether there was an answer or not.
+    pub prefix_by: Option<String>,
     /// Its language: `de`, `en`; of code `rust`, `python` …
     pub language: Option<String>,
     /// What kind of text it is.
     pub kind: TextKind,
-    /// Hash of all that a model reads of it: title, heading and text.
+    /// Hash of all that a model reads of it: title, heading, prefix and text.
     pub hash: String,
 }
 
 impl Chunk {
     /// What a model reads of it.
     pub fn input(&self, title: &str) -> String {
-        input(title, &self.heading, &self.text)
+        input(title, &self.heading, &self.prefix, &self.text)
+    }
+
+    /// The same chunk behind what places it within its document.
+    pub fn placed(mut self, title: &str, prefix: &str, by: &str) -> Chunk {
+        prefix.clone_into(&mut self.prefix);
+        self.prefix_by = Some(by.to_owned());
+        self.hash = hash(&self.input(title));
+        self
     }
 }
 
-/// What a model reads of a chunk: title and headings in front of the text, each once.
-pub fn input(title: &str, heading: &str, text: &str) -> String {
+/// What a model reads of a chunk: title and headings, each once, and what places it, in front of the text.
+pub fn input(title: &str, heading: &str, prefix: &str, text: &str) -> String {
     let context = context(title, heading);
-    if context.is_empty() { text.to_owned() } else { format!("{context}\n\n{text}") }
+    let mut front = String::new();
+    for part in [context.as_str(), prefix].into_iter().filter(|part| !part.is_empty()) {
+        front.push_str(part);
+        front.push_str("\n\n");
+    }
+    front + text
 }
 
 /// Title and headings as one line; a heading that says what the title says is left out.
@@ -224,9 +241,9 @@ fn finish(source: &Source<'_>, text: &str, packed: Vec<(pack::Packed, String)>) 
             TextKind::Prose => spoken.clone(),
             TextKind::Log | TextKind::Config => None,
         };
-        let hash = hash(&input(source.title, &piece.heading, &text));
+        let hash = hash(&input(source.title, &piece.heading, "", &text));
         let pack::Packed { start, end, heading, kind } = piece;
-        Chunk { ordinal, start, end, heading, text, language, kind, hash }
+        Chunk { ordinal, start, end, heading, text, prefix: String::new(), prefix_by: None, language, kind, hash }
     };
     packed.into_iter().enumerate().map(chunk).collect()
 }

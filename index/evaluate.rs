@@ -8,6 +8,7 @@ pub mod measure;
 mod report;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{Embedder, Purpose, Result};
@@ -16,6 +17,8 @@ use crate::chunk::{Budget, ChunkKind, Source, TextKind, chunks, hash, input};
 use crate::fuse::learn::Judged;
 use crate::fuse::{DEPTH, ModelTraits, QuestionTraits, Weights, fuse};
 use crate::passage::{CHUNKS, Chunk, Part, parts};
+use crate::prefix::{Asked, Kept, Writer};
+use crate::search::cutting::beside_prefix;
 use crate::text::{Best, Hit, Passage, TextIndex, Weighed};
 use crate::vector::{VectorIndex, VectorSettings};
 use cached::CachedEmbedder;
@@ -32,13 +35,15 @@ pub struct EvalSettings {
     pub chunk_tokens: usize,
     /// Chunks that are looked at when spans are measured.
     pub span_chunks: usize,
-    /// Where vectors are kept from one run to the next.
+    /// Where vectors and prefixes are kept from one run to the next.
     pub kept: Option<PathBuf>,
+    /// What places chunks within their documents.
+    pub writer: Option<Arc<Writer>>,
 }
 
 impl Default for EvalSettings {
     fn default() -> Self {
-        Self { weights: Weights::default(), chunk_tokens: 256, span_chunks: 5, kept: None }
+        Self { weights: Weights::default(), chunk_tokens: 256, span_chunks: 5, kept: None, writer: None }
     }
 }
 
@@ -47,6 +52,8 @@ impl Default for EvalSettings {
 pub enum Step {
     /// Documents are cut and put into the full text.
     Index,
+    /// Chunks are placed within their documents.
+    Place,
     /// Chunks become vectors.
     Embed,
     /// Questions are asked.
@@ -74,6 +81,7 @@ struct Piece {
     start: usize,
     end: usize,
     heading: String,
+    prefix: String,
     text: String,
     language: Option<String>,
     kind: TextKind,
@@ -107,6 +115,7 @@ pub async fn evaluate(
 ) -> Result<Report> {
     let indexed = index(collection, embedder, settings, told).await?;
     let mut report = Report::new(collection, embedder.map(Embedder::model), indexed.pieces.len());
+    report.placed_by = settings.writer.as_ref().map(|writer| writer.name().to_owned());
     report.build_time = indexed.build_time;
     for (n, question) in collection.questions.iter().enumerate() {
         if n % 32 == 0 {
@@ -207,7 +216,10 @@ async fn index(
     told: Told<'_>,
 ) -> Result<Indexed> {
     let began = Instant::now();
-    let pieces = cut(collection, embedder, settings, told);
+    let mut pieces = cut(collection, embedder, settings, told);
+    if let Some(writer) = &settings.writer {
+        place(collection, writer, settings, told, &mut pieces).await?;
+    }
     let text = TextIndex::in_memory()?;
     for (n, group) in pieces.chunks(1024).enumerate() {
         let passages: Vec<Passage<'_>> = group
@@ -217,6 +229,7 @@ async fn index(
                 id: (n * 1024 + at) as u64,
                 title: &collection.documents[piece.document as usize].title,
                 heading: &piece.heading,
+                prefix: &piece.prefix,
                 body: &piece.text,
                 language: piece.language.as_deref(),
                 kind: piece.kind,
@@ -252,7 +265,7 @@ async fn embed(
     let mut cached = CachedEmbedder::open(embedder, settings.kept.as_deref())?;
     let title = |piece: &Piece| collection.documents[piece.document as usize].title.as_str();
     let texts: Vec<String> =
-        indexed.pieces.iter().map(|piece| input(title(piece), &piece.heading, &piece.text)).collect();
+        indexed.pieces.iter().map(|piece| input(title(piece), &piece.heading, &piece.prefix, &piece.text)).collect();
     let count = texts.len();
     let vectors = cached.embed(&texts, Purpose::Passage, &|done| told(Step::Embed, done, count)).await?;
     let mut index = VectorIndex::new(embedder.width(), VectorSettings::default());
@@ -272,6 +285,40 @@ async fn embed(
     }
     let each = began.elapsed().checked_div(sample.max(1) as u32).unwrap_or_default();
     indexed.embed_time = each.saturating_mul(u32::try_from(questions.len()).unwrap_or(u32::MAX));
+    Ok(())
+}
+
+/// Puts a model's words in front of the chunks that stand beside others of their document. A document that the collection
+/// calls a piece of another is such a chunk itself.
+async fn place(
+    collection: &Collection,
+    writer: &Writer,
+    settings: &EvalSettings,
+    told: Told<'_>,
+    pieces: &mut [Piece],
+) -> Result<()> {
+    let mut counts = vec![0_usize; collection.documents.len()];
+    pieces.iter().for_each(|piece| counts[piece.document as usize] += 1);
+    let (mut places, mut asked) = (Vec::new(), Vec::new());
+    for (n, piece) in pieces.iter().enumerate() {
+        let document = &collection.documents[piece.document as usize];
+        let (text, first) = match &document.within {
+            Some(whole) => (&**whole, whole.find(&document.text).unwrap_or(0)),
+            None => (document.text.as_str(), 0),
+        };
+        if document.within.is_some() || counts[piece.document as usize] > 1 {
+            let (heading, chunk) = (piece.heading.as_str(), piece.text.as_str());
+            let start = first + piece.start;
+            places.push(n);
+            asked.push(Asked { tenant: "", title: &document.title, document: text, heading, chunk, start });
+        }
+    }
+    let count = asked.len();
+    let mut kept = Kept::open(writer, settings.kept.as_deref())?;
+    let prefixes = kept.prefixes(&asked, &|done| told(Step::Place, done, count)).await?;
+    for (n, prefix) in places.into_iter().zip(prefixes) {
+        pieces[n].prefix = prefix.unwrap_or_default();
+    }
     Ok(())
 }
 
@@ -302,7 +349,8 @@ fn cut(
         }
         let whole = document.text.len() <= whole_max * BYTES_PER_TOKEN * 2
             && count(&document.title) + count(&document.text) <= whole_max;
-        let tokens_max = if whole { whole_max + 8 } else { settings.chunk_tokens.min(whole_max) };
+        let part_max = if settings.writer.is_some() { beside_prefix(whole_max) } else { whole_max };
+        let tokens_max = if whole { whole_max + 8 } else { settings.chunk_tokens.min(part_max) };
         let source = Source {
             kind: ChunkKind::of(None, &document.id),
             path: &document.id,
@@ -317,6 +365,7 @@ fn cut(
                 start: 0,
                 end: document.text.len(),
                 heading: String::new(),
+                prefix: String::new(),
                 text: document.text.clone(),
                 language: None,
                 kind: TextKind::Prose,
@@ -327,6 +376,7 @@ fn cut(
             start: chunk.start,
             end: chunk.end,
             heading: chunk.heading,
+            prefix: String::new(),
             text: chunk.text,
             language: chunk.language,
             kind: chunk.kind,

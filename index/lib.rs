@@ -12,6 +12,7 @@ pub mod fuse;
 pub mod material;
 pub mod model;
 pub mod passage;
+pub mod prefix;
 pub mod search;
 pub mod stored;
 pub mod text;

@@ -35,6 +35,8 @@ pub struct MaterialSource {
     pub sql: &'static str,
     /// How often it is looked at.
     pub pace: Pace,
+    /// Somebody wrote its texts, and a model may be asked about them. What is computed changes for ever: so would the bill.
+    pub is_written: bool,
 }
 
 impl MaterialSource {
@@ -81,6 +83,7 @@ const DOCUMENT: MaterialSource = MaterialSource {
        CASE WHEN document_format = 'html' THEN outline END AS outline
 FROM document"#,
     pace: Pace::SOON,
+    is_written: true,
 };
 
 /// One text.

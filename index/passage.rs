@@ -119,8 +119,15 @@ mod tests {
 
     fn weighed(query: &str) -> Weighed {
         let index = TextIndex::in_memory().expect("an index");
-        let passage =
-            |(body, id)| Passage { id, title: "", heading: "", body, language: Some("en"), kind: TextKind::Prose };
+        let passage = |(body, id)| Passage {
+            id,
+            title: "",
+            heading: "",
+            prefix: "",
+            body,
+            language: Some("en"),
+            kind: TextKind::Prose,
+        };
         index.add(&[(KEYS, 1), (NODES, 2)].map(passage)).expect("added");
         index.commit().expect("committed");
         index.weigh(query, None).expect("weighed")
@@ -161,7 +168,7 @@ mod tests {
         fn parts_are_of_their_chunks(texts in proptest::collection::vec("[a-cäK .\n#-]{0,80}", 0..5), query in "[a-cäK ]{1,12}") {
             let index = TextIndex::in_memory().expect("an index");
             for (body, id) in texts.iter().zip(0..) {
-                index.add(&[Passage { id, title: "", heading: "", body, language: None, kind: TextKind::Prose }]).expect("added");
+                index.add(&[Passage { id, title: "", heading: "", prefix: "", body, language: None, kind: TextKind::Prose }]).expect("added");
             }
             index.commit().expect("committed");
             let chunks: Vec<Chunk<'_>> = texts.iter().map(|text| Chunk { language: None, ..chunk(text, 1.0) }).collect();

@@ -11,6 +11,7 @@ pub mod functions;
 pub mod hashed;
 mod mark;
 mod passages;
+mod prefixes;
 pub mod room;
 mod shelf;
 mod space;
@@ -37,7 +38,9 @@ use crate::text::{Passage, TextIndex, TextKind};
 pub use cutting::Cutting;
 use follow::Followed;
 use mark::Mark;
-use passages::Passages;
+use passages::{Passages, Words};
+use prefixes::Prefixes;
+pub use prefixes::{PrefixStatus, PrefixWish};
 use shelf::{Document, Put, Shelf, Slot};
 use space::{Space, hash_of};
 pub use status::{IndexStatus, SourceStatus, SpaceStatus};
@@ -65,6 +68,7 @@ pub struct Searcher {
     /// Texts without anything to be found, by the `seq` of their row.
     empty: Mutex<HashMap<Place, i64>>,
     progress: status::Progress,
+    prefixes: Prefixes,
 }
 
 impl std::fmt::Debug for Searcher {
@@ -89,6 +93,7 @@ impl Searcher {
             progress: status::Progress::new(followed.iter().map(|followed| followed.source)),
             followed: tokio::sync::Mutex::new(followed),
             empty: Mutex::default(),
+            prefixes: Prefixes::default(),
         };
         searcher.read().await?;
         let known = searcher.mend().await?;
@@ -142,7 +147,12 @@ impl Searcher {
             end: number("span_end").unwrap_or(0),
             kind: cells.text("text_kind", row).and_then(kind_of).unwrap_or(TextKind::Prose),
             language: cells.text("language", row),
-            spot: self.passages.add(cells.text("heading", row).unwrap_or_default(), cells.required("text", row)?)?,
+            prefix_by: cells.text("prefix_by", row),
+            spot: self.passages.add(
+                cells.text("heading", row).unwrap_or_default(),
+                cells.text("prefix", row).unwrap_or_default(),
+                cells.required("text", row)?,
+            )?,
         };
         let mut shelf = self.shelf.write();
         let document = shelf.document(&place, about);
@@ -168,10 +178,11 @@ impl Searcher {
         }
         for id in &lacking {
             let slot = shelf.slot(id).expect("every live number has its chunk");
-            let (heading, text) = self.passages.read(slot.spot)?;
+            let Words { heading, prefix, text } = self.passages.read(slot.spot)?;
             let title = &shelf.held(slot).about.title;
             let language = shelf.language_of(slot);
-            self.text.add(&[Passage { id, title, heading: &heading, body: &text, language, kind: slot.kind }])?;
+            let (heading, prefix, body) = (heading.as_str(), prefix.as_str(), text.as_str());
+            self.text.add(&[Passage { id, title, heading, prefix, body, language, kind: slot.kind }])?;
         }
         self.text.commit_marked(Some(&Mark::of(&shelf).text()))?;
         Ok(known)
@@ -185,7 +196,7 @@ impl Searcher {
     /// How texts are cut now: by the tokens of the model that questions use, or of the one that is about to be used.
     fn cutting(&self) -> Cutting {
         let active = self.active.read().clone().or_else(|| self.next.read().clone());
-        Cutting::of(active.map(|space| space.embedder().clone()))
+        Cutting::of(active.map(|space| space.embedder().clone()), self.prefixes.roomy())
     }
 
     /// Brings everything up to date: what changed is cut and found by its words, and every chunk has its vector.
@@ -374,7 +385,7 @@ impl Searcher {
             }
         }
         let with_words = |(hit, spot): (SearchHit, passages::Spot)| {
-            let (heading, text) = self.passages.read(spot)?;
+            let Words { heading, text, .. } = self.passages.read(spot)?;
             Ok(SearchHit { heading, text, ..hit })
         };
         found.into_iter().map(with_words).collect()

@@ -1,5 +1,5 @@
-//! The tables of this room: chunks as they were cut, and vectors by model and content. Everything else of a search is
-//! derived from them and may be thrown away.
+//! The tables of this room: chunks as they were cut, what a model wrote to place them, and vectors by model and content.
+//! Everything else of a search is derived from them and may be thrown away.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub static CHUNK: Table = Table {
             Column::new("tenant", Type::Name, "Tenant of the row.").required(),
             Column::new("document", Type::Text, "The document: the table it stands in and its key there.").required(),
             Column::new("ordinal", Type::Int, "Place among the document's chunks, from 0.").required(),
-            Column::new("hash", Type::Text, "Hash of all that a model reads of it: title, heading and text.")
+            Column::new("hash", Type::Text, "Hash of all that a model reads of it: title, heading, prefix and text.")
                 .required(),
             Column::new("material", Type::Name, "What the document is: `document` and other kinds of text.").required(),
             Column::new("title", Type::Text, "The document's title."),
@@ -44,6 +44,42 @@ pub static CHUNK: Table = Table {
             Column::new("document_seq", Type::Int, "`_seq` of the row that it was cut from.").required(),
             Column::new("cut_by", Type::Name, "How it was cut: tokens of a chunk, and whose tokens they are.")
                 .required(),
+            Column::new(
+                "prefix",
+                Type::Text,
+                "What a model wrote to place it within its document: searched in front of the text, and no part of what the document says.",
+            ),
+            Column::new(
+                "prefix_by",
+                Type::Name,
+                "The model that was asked for the prefix, and the version of the question; null where none was.",
+            ),
+        ],
+    )
+};
+
+/// What a model wrote about chunks. Its texts pass the redactor; from here they go into `chunk`.
+pub static CHUNK_PREFIX: Table = Table {
+    key: &["document", "hash"],
+    time: "ingested_at",
+    indexes: &[Index::BTree("hash")],
+    acl: Some("acl"),
+    ..Table::new(
+        "chunk_prefix",
+        "Sentences of a model that place chunks within their documents, by model and content: what was asked once is not asked again. `chunk.prefix` holds those in use.",
+        &[
+            Column::new("tenant", Type::Name, "Tenant of the row.").required(),
+            Column::new("document", Type::Text, "The document that it was written for, as `chunk` names it.")
+                .required(),
+            Column::new("hash", Type::Text, "Hash of the model's name and of all that it was shown.").required(),
+            Column::new("model", Type::Name, "The model, and the version of the question.").required(),
+            Column::new("prefix", Type::Text, "The sentences; null where the model had nothing to say."),
+            Column::new(
+                "acl",
+                Type::Json,
+                "An empty list: nobody but the operator reads this table, since lists of documents change.",
+            )
+            .required(),
         ],
     )
 };
@@ -89,7 +125,7 @@ pub static EMBEDDING_3072: Table =
     embedding("embedding_3072", "As `embedding`, for vectors of 1,025 to 3,072 numbers.", &COLUMNS_3072);
 
 /// Every table of this room.
-pub const TABLES: &[&Table] = &[&CHUNK, &EMBEDDING, &EMBEDDING_1024, &EMBEDDING_3072];
+pub const TABLES: &[&Table] = &[&CHUNK, &CHUNK_PREFIX, &EMBEDDING, &EMBEDDING_1024, &EMBEDDING_3072];
 
 /// The tables of vectors, by width.
 const WIDTHS: &[(usize, &Table)] = &[(384, &EMBEDDING), (1024, &EMBEDDING_1024), (3072, &EMBEDDING_3072)];

@@ -35,7 +35,7 @@ const VERSION: &str = "text-1";
 const WRITER_BYTES: usize = 48 << 20;
 /// How often a word of the title counts.
 const TITLE_TIMES: usize = 2;
-/// Places between title, heading and body, so that no phrase spans two of them.
+/// Places between title, heading, prefix and body, so that no phrase spans two of them.
 const GAP: usize = 64;
 
 /// What a text is, which decides how its language is told.
@@ -60,6 +60,8 @@ pub struct Passage<'a> {
     pub title: &'a str,
     /// Where in the document it stands.
     pub heading: &'a str,
+    /// What else it is found by, and does not say itself.
+    pub prefix: &'a str,
     /// The text itself.
     pub body: &'a str,
     /// The language's code, where it is known.
@@ -265,6 +267,9 @@ impl TextIndex {
             written.take(passage.title, tongue);
         }
         written.take(passage.heading, tongue);
+        if !passage.prefix.is_empty() {
+            written.take(passage.prefix, tongue);
+        }
         written.take(passage.body, tongue);
         let mut document = TantivyDocument::new();
         document.add_u64(self.fields.id, passage.id);

@@ -59,14 +59,8 @@ impl ChatOptions {
             return Ok(Choice::None);
         }
         if word.starts_with("http://") || word.starts_with("https://") {
-            let (base, model) = word.split_once('#').filter(|(_, model)| !model.is_empty()).ok_or_else(|| {
-                Error::invalid("a model's server is given with the model's name: https://host/v1#MODEL")
-            })?;
-            let mut settings = UpstreamSettings::new(base, model);
+            let mut settings = upstream(word, self.chat_key.clone())?;
             settings.context_tokens = self.chat_context;
-            if let Some(secret) = self.chat_key.clone() {
-                settings.key = Some(Arc::new(move || secret.read()));
-            }
             return Ok(Choice::Upstream(settings));
         }
         let path = if Path::new(word).exists() { PathBuf::from(word) } else { pulled(word) };
@@ -80,6 +74,19 @@ impl ChatOptions {
             )),
         }
     }
+}
+
+/// A model as a server's URL with the model's name behind a hash.
+pub fn upstream(word: &str, key: Option<SecretRef>) -> Result<UpstreamSettings> {
+    let (base, model) = word
+        .split_once('#')
+        .filter(|(_, model)| !model.is_empty())
+        .ok_or_else(|| Error::invalid("a model's server is given with the model's name: https://host/v1#MODEL"))?;
+    let mut settings = UpstreamSettings::new(base, model);
+    if let Some(secret) = key {
+        settings.key = Some(Arc::new(move || secret.read()));
+    }
+    Ok(settings)
 }
 
 /// Reads the model that was chosen.

@@ -8,6 +8,7 @@ mod backup;
 mod budget;
 mod codeowners;
 mod completions;
+pub mod context;
 mod cost;
 pub mod embedder;
 mod erase;

@@ -5,23 +5,31 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::{Embedder, Result};
+use index::search::PrefixWish;
 use index::search::hashed::HashedEmbedder;
 use index::search::room::Models;
 use tokio::sync::Mutex;
 
+use crate::cli::context::ContextArgs;
 use crate::cli::embedder::EmbedderArgs;
 
 /// Models by what the operator asked for, else what is there.
 #[derive(Debug, Default)]
 pub struct Named {
     wish: EmbedderArgs,
+    context: ContextArgs,
     open: Mutex<HashMap<String, Option<Arc<dyn Embedder>>>>,
 }
 
 impl Named {
     /// As these options say; without any the model that was turned to last, else the best that was pulled.
     pub fn new(wish: EmbedderArgs) -> Named {
-        Named { wish, open: Mutex::default() }
+        Named { wish, context: ContextArgs::default(), open: Mutex::default() }
+    }
+
+    /// With a model that places chunks within their documents.
+    pub fn placing(self, context: ContextArgs) -> Named {
+        Named { context, ..self }
     }
 }
 
@@ -46,5 +54,9 @@ impl Models for Named {
         };
         open.insert(word, opened.clone());
         Ok(opened)
+    }
+
+    fn prefixes(&self) -> Result<PrefixWish> {
+        self.context.wish()
     }
 }

@@ -20,6 +20,7 @@ use ledger::policy::{AuditOptions, AuditReport};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{AnswerWish, ChatOptions};
+use crate::cli::context::ContextArgs;
 use crate::cli::embedder::EmbedderArgs;
 use crate::cost::{CostAnswer, CostWish};
 use crate::house::Found;
@@ -117,6 +118,9 @@ impl FindWish {
 pub struct BuildWish {
     /// The model to turn to.
     pub model: Option<String>,
+    /// The model that is to place chunks, as its option was written; a server has its own, and refuses another.
+    #[serde(default)]
+    pub context: Option<String>,
 }
 
 /// The vectors that nobody wants.
@@ -134,6 +138,15 @@ pub async fn reach(settings: &Settings, create: bool) -> Result<Box<dyn Reach>> 
 /// The same for a command that says which model embeds, should no server run.
 pub async fn reach_with(settings: &Settings, embedder: &EmbedderArgs) -> Result<Box<dyn Reach>> {
     reach_over(settings, false, &Arc::new(Named::new(embedder.clone()))).await
+}
+
+/// The same with a model that places chunks within their documents.
+pub async fn reach_placing(
+    settings: &Settings,
+    embedder: &EmbedderArgs,
+    context: &ContextArgs,
+) -> Result<Box<dyn Reach>> {
+    reach_over(settings, false, &Arc::new(Named::new(embedder.clone()).placing(context.clone()))).await
 }
 
 async fn reach_over(settings: &Settings, create: bool, models: &Arc<Named>) -> Result<Box<dyn Reach>> {

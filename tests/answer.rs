@@ -2,15 +2,13 @@
 //! so, nobody is cited who may not be seen, and no source changes the rules.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::{Ground, Http, Server};
 use crate::records::{ADO_DOOR, PROTOBUF, log_records, now_ns};
+use crate::simulated::oracle::Oracle;
 
 const JSON: &str = "application/json";
 /// A write is searchable within a second; a busy machine takes longer.
@@ -241,48 +239,6 @@ fn work_items_objects_and_errors_are_sources() {
     }
 }
 
-/// A model's server that says what a test wrote down, and keeps what it was asked.
-struct Oracle {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Oracle {
-    fn saying(pieces: &'static [&'static str]) -> Oracle {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut request = Vec::new();
-                let body = loop {
-                    let mut buffer = [0; 8_192];
-                    let read = stream.read(&mut buffer).unwrap();
-                    request.extend_from_slice(&buffer[..read]);
-                    let text = String::from_utf8_lossy(&request).into_owned();
-                    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-                    match serde_json::from_str::<Value>(&body) {
-                        Ok(body) => break body,
-                        Err(_) if read == 0 => return,
-                        Err(_) => {}
-                    }
-                };
-                heard.lock().unwrap().push(body);
-                let mut said =
-                    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_owned();
-                for piece in pieces {
-                    said.push_str(&format!("data: {}\n\n", json!({"choices": [{"delta": {"content": piece}}]})));
-                }
-                said.push_str("data: [DONE]\n\n");
-                let _ = stream.write_all(said.as_bytes());
-            }
-        });
-        Oracle { address, asked }
-    }
-}
-
 #[test]
 fn a_models_words_leave_only_with_their_sources() {
     let ground = Ground::new();
@@ -292,7 +248,7 @@ fn a_models_words_leave_only_with_their_sources() {
         "ups are kept for 30 days [1]. The parking garage ",
         "password is hunter2 [2]. They lie in two places [9].",
     ]);
-    let server = Server::start(&ground, &["--chat-model", &format!("http://{}/v1#oracle", oracle.address)]);
+    let server = Server::start(&ground, &["--chat-model", &oracle.model("oracle")]);
     ground.run(&["ingest", "docs", &folder]).ok();
     let mut http = server.connect();
     wait_for(&mut http, "parking garage");

@@ -25,6 +25,7 @@ mod moments;
 mod n8n;
 mod notices;
 mod policy;
+mod prefixes;
 mod records;
 mod redaction;
 mod repositories;

@@ -2,3 +2,4 @@
 
 pub mod ado;
 pub mod kubernetes;
+pub mod oracle;

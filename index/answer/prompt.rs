@@ -131,7 +131,7 @@ fn title(passage: &Passage) -> String {
 }
 
 /// A mark that no text holds.
-fn mark<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn mark<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> String {
     let mut hash = Sha256::new();
     texts.clone().for_each(|text| hash.update(text.as_bytes()));
     let mut digest = hash.finalize();

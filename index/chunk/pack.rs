@@ -241,7 +241,7 @@ impl Packing<'_> {
     fn holds(&self, heading: &str, text: &str) -> bool {
         let (max, tokens) = (self.packer.budget.tokens_max, self.packer.tokens);
         let crowded = || tokens(&context(self.packer.title, heading)) > max / 2 && tokens(text) <= self.room(heading);
-        tokens(&input(self.packer.title, heading, text)) <= max || crowded()
+        tokens(&input(self.packer.title, heading, "", text)) <= max || crowded()
     }
 
     /// Tokens left for the text under a heading. A title that takes more than half leaves the other half: then the model

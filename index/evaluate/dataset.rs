@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::{Error, Result};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub struct Document {
     pub title: String,
     /// Its text.
     pub text: String,
+    /// The text that it is a piece of, where the collection says so.
+    pub within: Option<Arc<str>>,
 }
 
 /// A question with its judgements.
@@ -52,6 +55,9 @@ struct TextLine {
     title: Option<String>,
     #[serde(default)]
     text: String,
+    /// The document of `documents.jsonl` that it is a piece of.
+    #[serde(default)]
+    doc_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,10 +111,14 @@ fn lines<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
     Ok(found)
 }
 
-fn documents(path: &Path) -> Result<(Vec<Document>, HashMap<String, u64>)> {
+/// The documents of a file; `wholes` are those that they may be pieces of.
+fn documents(path: &Path, wholes: &HashMap<String, Arc<str>>) -> Result<(Vec<Document>, HashMap<String, u64>)> {
     let lines: Vec<TextLine> = lines(path)?;
     let places = lines.iter().enumerate().map(|(n, line)| (line.id.clone(), n as u64)).collect();
-    let document = |line: TextLine| Document { id: line.id, title: line.title.unwrap_or_default(), text: line.text };
+    let document = |line: TextLine| {
+        let within = line.doc_id.and_then(|id| wholes.get(&id).cloned());
+        Document { id: line.id, title: line.title.unwrap_or_default(), text: line.text, within }
+    };
     Ok((lines.into_iter().map(document).collect(), places))
 }
 
@@ -147,7 +157,10 @@ pub fn read(dir: &Path) -> Result<Collection> {
 }
 
 fn read_beir(name: String, dir: &Path, judgements: &Path) -> Result<Collection> {
-    let (documents, places) = documents(&dir.join("corpus.jsonl"))?;
+    let whole = dir.join("documents.jsonl");
+    let wholes: Vec<TextLine> = if whole.is_file() { lines(&whole)? } else { Vec::new() };
+    let wholes = wholes.into_iter().map(|line| (line.id, Arc::from(line.text))).collect();
+    let (documents, places) = documents(&dir.join("corpus.jsonl"), &wholes)?;
     let text = std::fs::read_to_string(judgements)
         .map_err(|cause| Error::invalid(format!("read {}: {cause}", judgements.display())))?;
     let mut relevant: HashMap<&str, Vec<(u64, f32)>> = HashMap::new();
@@ -174,7 +187,7 @@ fn read_beir(name: String, dir: &Path, judgements: &Path) -> Result<Collection> 
 }
 
 fn read_spans(name: String, dir: &Path) -> Result<Collection> {
-    let (documents, places) = documents(&dir.join("documents.jsonl"))?;
+    let (documents, places) = documents(&dir.join("documents.jsonl"), &HashMap::new())?;
     let bytes: Vec<Vec<usize>> = documents.iter().map(|document| character_starts(&document.text)).collect();
     let questions: Vec<SpanLine> = lines(&dir.join("questions.jsonl"))?;
     let questions = questions.into_iter().filter_map(|line| {
@@ -253,6 +266,14 @@ mod tests {
         assert_eq!(judged_by(&mut judged, &dir.path().join("clicks.jsonl")).expect("judged"), 1);
         assert_eq!(judged.questions.len(), 1);
         assert_eq!(judged.questions[0].relevant, [(0, 3.0)]);
+        // Pieces name the document that they were cut from.
+        put("corpus.jsonl", "{\"_id\":\"b\",\"doc_id\":\"w\",\"text\":\"two\"}\n{\"_id\":\"c\",\"text\":\"\"}\n");
+        put("documents.jsonl", "{\"_id\":\"w\",\"text\":\"one two three\"}\n");
+        let pieces = read(dir.path()).expect("a collection").documents;
+        assert_eq!(
+            pieces.iter().map(|piece| piece.within.as_deref()).collect::<Vec<_>>(),
+            [Some("one two three"), None]
+        );
 
         let spans = tempfile::tempdir().expect("a folder");
         std::fs::write(spans.path().join("documents.jsonl"), "{\"_id\":\"d\",\"text\":\"äbc def\"}\n")

@@ -59,6 +59,8 @@ pub struct Report {
     pub name: String,
     /// The model of the vectors, where there are any.
     pub model: Option<String>,
+    /// The model whose words place chunks within their documents, where there are any.
+    pub placed_by: Option<String>,
     /// Documents and chunks that were searched, and questions that were asked.
     pub counts: (usize, usize, usize),
     /// From the folder to the first question.
@@ -90,6 +92,7 @@ impl Report {
         Self {
             name: collection.name.clone(),
             model: model.map(str::to_owned),
+            placed_by: None,
             counts: (collection.documents.len(), pieces, collection.questions.len()),
             build_time: Duration::ZERO,
             judged: Vec::new(),
@@ -205,6 +208,7 @@ impl Report {
         let (documents, chunks, questions) = self.counts;
         all.insert("collection".to_owned(), json!(self.name));
         all.insert("model".to_owned(), json!(self.model));
+        all.insert("prefixes_by".to_owned(), json!(self.placed_by));
         all.insert("counts".to_owned(), json!({"documents": documents, "chunks": chunks, "questions": questions}));
         all.insert("build_s".to_owned(), json!(self.build_time.as_secs_f64()));
         all.into()

@@ -9,6 +9,7 @@ pub const WORK_ITEM: MaterialSource = MaterialSource {
     tables: &["ado_work_item", "ado_work_item_comment"],
     sql: include_str!("work_item.sql"),
     pace: Pace::SOON,
+    is_written: true,
 };
 
 /// Pull requests with what people wrote in their threads.
@@ -18,4 +19,5 @@ pub const PULL_REQUEST: MaterialSource = MaterialSource {
     tables: &["ado_pull_request", "ado_pull_request_comment"],
     sql: include_str!("pull_request.sql"),
     pace: Pace::SOON,
+    is_written: true,
 };

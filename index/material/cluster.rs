@@ -10,6 +10,7 @@ pub const OBJECT: MaterialSource = MaterialSource {
     tables: &["k8s_object"],
     sql: include_str!("object.sql"),
     pace: Pace::SOON,
+    is_written: true,
 };
 
 /// Warnings, together by object and reason.
@@ -19,4 +20,5 @@ pub const EVENT: MaterialSource = MaterialSource {
     tables: &["k8s_event"],
     sql: include_str!("event.sql"),
     pace: Pace::SOON,
+    is_written: false,
 };

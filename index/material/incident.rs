@@ -11,4 +11,5 @@ pub const INCIDENT: MaterialSource = MaterialSource {
     tables: &["otel_log", "otel_span"],
     sql: include_str!("incident.sql"),
     pace: Pace::SELDOM,
+    is_written: false,
 };

@@ -20,6 +20,7 @@ const CHUNKS_MAX: usize = 200_000;
 /// One chunk as it stood.
 struct Then {
     hit: SearchHit,
+    prefix: String,
     hash: Hash,
     kind: TextKind,
 }
@@ -132,6 +133,7 @@ fn passage(then: &Then) -> Passage<'_> {
         id: hit.seq,
         title: &hit.title,
         heading: &hit.heading,
+        prefix: &then.prefix,
         body: &hit.text,
         language: hit.language.as_deref(),
         kind: then.kind,
@@ -165,5 +167,5 @@ fn then(cells: &Cells, row: usize) -> Result<Then> {
         parts: Vec::new(),
         explain: None,
     };
-    Ok(Then { hit, hash, kind })
+    Ok(Then { hit, prefix: text("prefix"), hash, kind })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::Embedder;
 
 use crate::chunk::Budget;
+use crate::prefix::PREFIX_TOKENS_MAX;
 
 /// Tokens of a chunk with its title and headings; a model that reads fewer decides.
 pub const CHUNK_TOKENS_MAX: usize = 256;
@@ -26,9 +27,10 @@ pub struct Cutting {
 }
 
 impl Cutting {
-    /// By the tokens of a model, or about as a model would.
-    pub fn of(embedder: Option<Arc<dyn Embedder>>) -> Cutting {
-        let most = embedder.as_ref().map_or(CHUNK_TOKENS_MAX, |embedder| embedder.tokens_max());
+    /// By the tokens of a model, or about as a model would. `roomy` leaves room for a prefix in what the model reads.
+    pub fn of(embedder: Option<Arc<dyn Embedder>>, roomy: bool) -> Cutting {
+        let most = embedder.as_ref().map_or(usize::MAX, |embedder| embedder.tokens_max());
+        let most = if roomy { beside_prefix(most) } else { most };
         let budget = Budget { tokens_max: most.min(CHUNK_TOKENS_MAX), overlap_tokens: OVERLAP_TOKENS };
         let whose = embedder.as_ref().map_or("none", |embedder| embedder.model());
         let name = format!("{}/{} {whose}", budget.tokens_max, budget.overlap_tokens);
@@ -42,6 +44,11 @@ impl Cutting {
             None => estimate(text),
         }
     }
+}
+
+/// Tokens of a chunk whose model reads so many, prefix and all.
+pub fn beside_prefix(tokens_max: usize) -> usize {
+    tokens_max.saturating_sub(PREFIX_TOKENS_MAX).max(tokens_max / 2)
 }
 
 /// About as many tokens as a model counts: a word is one or several, a mark is one, a character outside the alphabets is one.
@@ -67,5 +74,11 @@ mod tests {
         assert_eq!(estimate("one two, three!"), 1 + 1 + 1 + 2 + 1);
         assert_eq!(estimate("日本"), 2);
         assert_eq!(estimate(""), 0);
+    }
+
+    #[test]
+    fn a_prefix_takes_its_room_from_models_that_read_little() {
+        assert_eq!((beside_prefix(512), beside_prefix(254), beside_prefix(64)), (412, 154, 32));
+        assert_eq!(Cutting::of(None, true).budget, Cutting::of(None, false).budget);
     }
 }

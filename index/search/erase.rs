@@ -1,5 +1,5 @@
-//! What an erasure takes out of the search: every chunk of a document of which something goes, the vectors of these chunks,
-//! and all that lies in files. What is left is cut and embedded anew.
+//! What an erasure takes out of the search: every chunk of a document of which something goes, what a model wrote about it,
+//! the vectors of these chunks, and all that lies in files. What is left is cut and embedded anew.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ use ledger::erase::Derived;
 
 use super::room::SearchRoom;
 use super::switch::ACTIVE;
-use crate::stored::{CHUNK, Cells, EMBEDDING, EMBEDDING_1024, EMBEDDING_3072};
+use crate::stored::{CHUNK, CHUNK_PREFIX, Cells, EMBEDDING, EMBEDDING_1024, EMBEDDING_3072};
 
 /// How long questions that still read the old index are waited for.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -70,6 +70,7 @@ impl Derived for ErasedWith {
             also.push(Also { table: table.name, column: "hash", cells: hashes.clone() });
         }
         if !documents.is_empty() {
+            also.push(Also { table: CHUNK_PREFIX.name, column: "document", cells: documents.clone() });
             also.push(Also { table: CHUNK.name, column: "document", cells: documents });
         }
         Ok(also)

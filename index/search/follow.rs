@@ -80,7 +80,7 @@ struct Look {
 }
 
 /// What a model makes of new chunks.
-type Known = (Arc<Space>, Vec<(Hash, Vec<f32>)>);
+pub(super) type Known = (Arc<Space>, Vec<(Hash, Vec<f32>)>);
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,9 +92,9 @@ pub struct Step {
 }
 
 /// A text's new chunks.
-struct Cut {
-    material: Material,
-    chunks: Vec<(Chunk, Hash)>,
+pub(super) struct Cut {
+    pub(super) material: Material,
+    pub(super) chunks: Vec<(Chunk, Hash)>,
     cut_by: String,
 }
 
@@ -233,7 +233,9 @@ impl Searcher {
         followed.next_look = followed.next_look.max(Some(rested));
         let cutting = self.cutting();
         let cut_all = move || texts.into_par_iter().map(|text| cut(text, &cutting)).collect::<Vec<Cut>>();
-        let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(|e| Error::unavailable("cut texts", e))?;
+        let cuts = tokio::task::spawn_blocking(cut_all).await;
+        let mut cuts = cuts.map_err(|e| Error::unavailable("cut texts", e))?;
+        self.put_known_prefixes(&mut cuts).await?;
         self.put(&cuts, &gone, recut).await?;
         followed.changed.drain(..done);
         followed.gone.clear();
@@ -242,7 +244,7 @@ impl Searcher {
     }
 
     /// Writes the new chunks of texts, and marks that others are gone; then puts them in place.
-    async fn put(&self, cuts: &[Cut], gone: &[Place], embed: bool) -> Result<()> {
+    pub(super) async fn put(&self, cuts: &[Cut], gone: &[Place], embed: bool) -> Result<()> {
         let vectors = self.vectors_of(cuts, embed).await?;
         let (mut rows, mut written) = (Rows::new(&CHUNK), Vec::new());
         let mut old: Vec<u64> = Vec::new();
@@ -293,7 +295,7 @@ impl Searcher {
 
     /// What each model makes of the new chunks, as far as it read their inputs before: so a chunk that only moved is never
     /// without its vector. With `embed`, of all of them.
-    async fn vectors_of(&self, cuts: &[Cut], embed: bool) -> Result<Vec<Known>> {
+    pub(super) async fn vectors_of(&self, cuts: &[Cut], embed: bool) -> Result<Vec<Known>> {
         let mut inputs: BTreeMap<Hash, Wanted> = BTreeMap::new();
         for cut in cuts {
             for (chunk, hash) in &cut.chunks {
@@ -317,7 +319,7 @@ impl Searcher {
             spots.push(match row {
                 Row::Put { text, chunk } => {
                     let (chunk, _) = &cuts[*text].chunks[*chunk];
-                    Some(self.passages.add(&chunk.heading, &chunk.text)?)
+                    Some(self.passages.add(&chunk.heading, &chunk.prefix, &chunk.text)?)
                 }
                 Row::Gone => None,
             });
@@ -340,6 +342,7 @@ impl Searcher {
                         end: chunk.end as u64,
                         kind: chunk.kind,
                         language: chunk.language.as_deref(),
+                        prefix_by: chunk.prefix_by.as_deref(),
                         spot,
                     },
                 );
@@ -380,7 +383,7 @@ impl Searcher {
     }
 }
 
-fn cut(material: Material, cutting: &Cutting) -> Cut {
+pub(super) fn cut(material: Material, cutting: &Cutting) -> Cut {
     if material.text.len() > material::TEXT_BYTES_MAX {
         let (document, bytes) = (&material.document, material.text.len());
         tracing::warn!(document, bytes, "a text is too long to be searched whole; its end is left out");
@@ -393,7 +396,7 @@ fn cut(material: Material, cutting: &Cutting) -> Cut {
     Cut { material, chunks: chunks.into_iter().map(hashed).collect(), cut_by: cutting.name.clone() }
 }
 
-fn place_of(material: &Material) -> Place {
+pub(super) fn place_of(material: &Material) -> Place {
     Place { tenant: material.tenant.clone(), document: material.document.clone() }
 }
 
@@ -416,6 +419,7 @@ fn passage<'a>(id: u64, title: &'a str, chunk: &'a Chunk) -> Passage<'a> {
         id,
         title,
         heading: &chunk.heading,
+        prefix: &chunk.prefix,
         body: &chunk.text,
         language: chunk.language.as_deref(),
         kind: chunk.kind,
@@ -442,7 +446,9 @@ fn write(rows: &mut Rows, material: &Material, cut_by: &str, chunk: &Chunk) -> R
         .set("document_hash", material.content_hash.clone())
         .set("document_version", material.version)
         .set("document_seq", material.seq)
-        .set("cut_by", cut_by);
+        .set("cut_by", cut_by)
+        .set("prefix", Some(chunk.prefix.clone()).filter(|prefix| !prefix.is_empty()))
+        .set("prefix_by", chunk.prefix_by.clone());
     rows.end_row()
 }
 

@@ -85,7 +85,17 @@ mod tests {
             let (kind, spot) = (TextKind::Prose, Spot::default());
             shelf.put(
                 document,
-                &Put { id: *id, ordinal, hash: [*hash; 16], start: 0, end: 0, kind, language: None, spot },
+                &Put {
+                    id: *id,
+                    ordinal,
+                    hash: [*hash; 16],
+                    start: 0,
+                    end: 0,
+                    kind,
+                    language: None,
+                    prefix_by: None,
+                    spot,
+                },
             );
         }
         shelf

@@ -1,4 +1,4 @@
-//! The chunks' headings and texts beside the memory: a file without a name, which ends with the process. An answer reads the
+//! The chunks' headings, prefixes and texts beside the memory: a file without a name, which ends with the process. An answer reads the
 //! few that it shows.
 
 use std::fs::File;
@@ -14,7 +14,27 @@ use parking_lot::Mutex;
 pub struct Spot {
     at: u64,
     heading_bytes: u32,
+    prefix_bytes: u32,
     text_bytes: u32,
+}
+
+impl Spot {
+    /// Whether a model's words place the chunk.
+    pub fn is_placed(&self) -> bool {
+        self.prefix_bytes > 0
+    }
+
+    fn bytes(&self) -> usize {
+        self.heading_bytes as usize + self.prefix_bytes as usize + self.text_bytes as usize
+    }
+}
+
+/// A chunk's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    pub heading: String,
+    pub prefix: String,
+    pub text: String,
 }
 
 /// The file.
@@ -38,31 +58,31 @@ impl Passages {
     }
 
     /// Writes a chunk's words behind the others.
-    pub fn add(&self, heading: &str, text: &str) -> Result<Spot> {
+    pub fn add(&self, heading: &str, prefix: &str, text: &str) -> Result<Spot> {
         let mut end = self.end.lock();
         let bytes = |text: &str| u32::try_from(text.len()).map_err(|_| Error::invalid("a chunk of more than 4 GiB"));
-        let spot = Spot { at: *end, heading_bytes: bytes(heading)?, text_bytes: bytes(text)? };
-        let both = [heading.as_bytes(), text.as_bytes()].concat();
-        self.file.write_all_at(&both, *end).map_err(|e| Error::unavailable("keep a chunk's text", e))?;
-        *end += both.len() as u64;
+        let (heading_bytes, prefix_bytes, text_bytes) = (bytes(heading)?, bytes(prefix)?, bytes(text)?);
+        let spot = Spot { at: *end, heading_bytes, prefix_bytes, text_bytes };
+        let all = [heading, prefix, text].concat();
+        self.file.write_all_at(all.as_bytes(), *end).map_err(|e| Error::unavailable("keep a chunk's text", e))?;
+        *end += all.len() as u64;
         Ok(spot)
     }
 
-    /// Heading and text of a chunk.
-    pub fn read(&self, spot: Spot) -> Result<(String, String)> {
-        let mut heading = vec![0; spot.heading_bytes as usize];
-        let mut text = vec![0; spot.text_bytes as usize];
+    /// The words of a chunk.
+    pub fn read(&self, spot: Spot) -> Result<Words> {
         let doing = "read a chunk's text";
+        let mut heading = vec![0; spot.bytes()];
         self.file.read_exact_at(&mut heading, spot.at).map_err(|e| Error::unavailable(doing, e))?;
-        let behind = spot.at + u64::from(spot.heading_bytes);
-        self.file.read_exact_at(&mut text, behind).map_err(|e| Error::unavailable(doing, e))?;
+        let mut prefix = heading.split_off(spot.heading_bytes as usize);
+        let text = prefix.split_off(spot.prefix_bytes as usize);
         let whole = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|e| Error::unavailable(doing, e));
-        Ok((whole(heading)?, whole(text)?))
+        Ok(Words { heading: whole(heading)?, prefix: whole(prefix)?, text: whole(text)? })
     }
 
     /// Notes that nobody reads a chunk any more.
     pub fn forget(&self, spot: Spot) {
-        self.garbage_bytes.fetch_add(u64::from(spot.heading_bytes) + u64::from(spot.text_bytes), Ordering::Relaxed);
+        self.garbage_bytes.fetch_add(spot.bytes() as u64, Ordering::Relaxed);
     }
 
     /// Bytes written, and those of them that nobody reads.
@@ -81,11 +101,18 @@ mod tests {
     fn words_come_back_and_leave_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let passages = Passages::new(dir.path()).unwrap();
-        let spots: Vec<Spot> = (0..3).map(|i| passages.add(&format!("H{i}"), &"ä".repeat(i)).unwrap()).collect();
-        assert_eq!(passages.read(spots[2]).unwrap(), ("H2".to_owned(), "ää".to_owned()));
-        assert_eq!(passages.read(spots[0]).unwrap(), ("H0".to_owned(), String::new()));
+        let spots: Vec<Spot> =
+            (0..3).map(|i| passages.add(&format!("H{i}"), &"p".repeat(i), &"ä".repeat(i)).unwrap()).collect();
+        let words = |heading: &str, prefix: &str, text: &str| Words {
+            heading: heading.to_owned(),
+            prefix: prefix.to_owned(),
+            text: text.to_owned(),
+        };
+        assert_eq!(passages.read(spots[2]).unwrap(), words("H2", "pp", "ää"));
+        assert_eq!(passages.read(spots[0]).unwrap(), words("H0", "", ""));
+        assert!(spots[1].is_placed() && !spots[0].is_placed());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         passages.forget(spots[2]);
-        assert_eq!(passages.size(), (12, 6));
+        assert_eq!(passages.size(), (15, 8));
     }
 }

@@ -14,10 +14,12 @@ use tokio::task::JoinHandle;
 
 use super::follow::REST;
 use super::switch::remembered;
-use super::{IndexStatus, Searcher};
+use super::{IndexStatus, PrefixWish, Searcher};
 
 /// How long the follower waits after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Longest that it waits until a model that failed is asked for prefixes again.
+const PREFIX_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Chunks that a question has embedded before it is answered; more are left to a server, or to whoever builds the index.
 const EMBEDDED_IN_PASSING_MAX: u64 = 2_000;
 /// How often the vectors are written beside the store while they change.
@@ -34,6 +36,11 @@ pub trait Models: Send + Sync + std::fmt::Debug {
     /// The model of this name; without a name the one that the settings ask for, or `None` where there is none.
     /// `remembered` is the full name of the one that was turned to last.
     async fn open(&self, name: Option<&str>, remembered: Option<&str>) -> Result<Option<Arc<dyn Embedder>>>;
+
+    /// What the settings wish of prefixes.
+    fn prefixes(&self) -> Result<PrefixWish> {
+        Ok(PrefixWish::Keep)
+    }
 }
 
 /// Opens no model: full text only.
@@ -120,7 +127,9 @@ impl SearchRoom {
             if embedder.is_none() {
                 tracing::warn!("there is no model: searches find by words only; `stellwerk model pull` fetches one");
             }
-            Searcher::open(store, embedder, &dir).await
+            let searcher = Searcher::open(store, embedder, &dir).await?;
+            searcher.wish_prefixes(models.prefixes()?).await?;
+            Ok(searcher)
         };
         let cell = self.searcher.read().clone();
         cell.get_or_try_init(open).await.cloned()
@@ -160,7 +169,20 @@ impl SearchRoom {
         self.searcher.read().get().cloned()
     }
 
-    /// Makes a model ready beside the one in use and turns to it; without a name brings the index up to date.
+    /// Refuses a wish about prefixes that is not the one of the process's settings.
+    pub fn refuse_other(&self, wish: &PrefixWish) -> Result<()> {
+        let own = self.furniture()?.models.prefixes()?;
+        let same = match (wish, &own) {
+            (PrefixWish::Keep, _) | (PrefixWish::TakeOut, PrefixWish::TakeOut) => true,
+            (PrefixWish::Write(wish), PrefixWish::Write(own)) => wish.name() == own.name(),
+            _ => false,
+        };
+        let why = "the server that runs here was started with another --context-model; start it anew with this one";
+        if same { Ok(()) } else { Err(Error::new(Kind::Conflict, why)) }
+    }
+
+    /// Makes a model ready beside the one in use and turns to it; without a name brings the index up to date. Then the chunks
+    /// that wait for a prefix get theirs; a model that fails at that ends it with an error, and all the rest is done.
     pub async fn build(&self, model: Option<&str>, tell: &mut (dyn FnMut(&IndexStatus) + Send)) -> Result<IndexStatus> {
         let searcher = self.searcher().await?;
         match model {
@@ -172,16 +194,18 @@ impl SearchRoom {
                 searcher.switch(embedder, tell).await?;
             }
         }
+        let placed = searcher.place_all(tell).await;
         searcher.save()?;
+        placed.map_err(|error| error.context("write prefixes; everything else is up to date"))?;
         Ok(searcher.status())
     }
 
-    /// Keeps the index up to date until the room is gone: words in one task, vectors in another, so that a model that is slow
-    /// keeps no text from being found.
+    /// Keeps the index up to date until the room is gone: words in one task, vectors in another, prefixes in a third, so that a
+    /// model that is slow keeps no text from being found.
     pub fn follow(self: &Arc<Self>) {
         *self.keeping.write() = Keeping::Followed;
         let spawn = |leg| tokio::spawn(follow(Arc::downgrade(self), leg));
-        self.followers.lock().extend([spawn(Leg::Words), spawn(Leg::Vectors)]);
+        self.followers.lock().extend([Leg::Words, Leg::Vectors, Leg::Prefixes].map(spawn));
     }
 
     /// Ends the tasks that follow. What they were at is taken up again by the next ones.
@@ -229,11 +253,26 @@ impl SearchRoom {
 enum Leg {
     Words,
     Vectors,
+    Prefixes,
+}
+
+/// How long a leg waits after so many failures, one after the other.
+fn pause_after(leg: Leg, failures: u32, error: &Error) -> Duration {
+    let wanted = match error.kind() {
+        Kind::Overloaded { retry_after } => retry_after,
+        _ => AFTER_FAILURE,
+    };
+    match leg {
+        Leg::Words | Leg::Vectors => wanted.min(AFTER_FAILURE),
+        // Somebody else's server, which may be paid by the question.
+        Leg::Prefixes => (AFTER_FAILURE * (1 << failures.min(8))).max(wanted).min(PREFIX_PAUSE_MAX),
+    }
 }
 
 async fn follow(room: Weak<SearchRoom>, leg: Leg) {
     let mut saved = std::time::Instant::now();
     let mut worked = false;
+    let mut failures = 0;
     loop {
         let pause = {
             let Some(room) = room.upgrade() else { return };
@@ -245,6 +284,8 @@ async fn follow(room: Weak<SearchRoom>, leg: Leg) {
                 let more = match leg {
                     Leg::Words => searcher.follow_some().await,
                     Leg::Vectors => searcher.embed_some().await,
+                    // What they failed of stands in a place of its own.
+                    Leg::Prefixes => return searcher.place_some().await,
                 };
                 searcher.tell_failure(leg == Leg::Words, more.as_ref().err());
                 if leg == Leg::Vectors && worked && saved.elapsed() > SAVE_EVERY {
@@ -254,20 +295,18 @@ async fn follow(room: Weak<SearchRoom>, leg: Leg) {
                 more
             };
             match step.await {
-                Ok(true) => {
-                    worked = true;
-                    Duration::ZERO
+                Ok(more) => {
+                    failures = 0;
+                    worked |= more;
+                    if more { Duration::ZERO } else { REST }
                 }
-                Ok(false) => REST,
                 // The process is stopping.
                 Err(_) if room.furniture.read().is_none() => return,
                 Err(error) => {
                     tracing::warn!(%error, ?leg, "the index does not follow its sources; it is tried again");
-                    let wanted = match error.kind() {
-                        Kind::Overloaded { retry_after } => retry_after,
-                        _ => AFTER_FAILURE,
-                    };
-                    wanted.min(AFTER_FAILURE)
+                    let pause = pause_after(leg, failures, &error);
+                    failures += 1;
+                    pause
                 }
             }
         };

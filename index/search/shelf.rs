@@ -28,7 +28,9 @@ pub struct Slot {
     pub kind: TextKind,
     /// Number of its language's name.
     language: u32,
-    /// Where heading and text lie.
+    /// Number of the name of who was asked for its prefix.
+    prefix_by: u32,
+    /// Where heading, prefix and text lie.
     pub spot: Spot,
 }
 
@@ -65,6 +67,8 @@ pub struct Put<'a> {
     pub end: u64,
     pub kind: TextKind,
     pub language: Option<&'a str>,
+    /// Who was asked for its prefix.
+    pub prefix_by: Option<&'a str>,
     pub spot: Spot,
 }
 
@@ -102,12 +106,17 @@ pub struct Shelf {
     free: Vec<u32>,
     by_place: HashMap<Place, u32>,
     by_hash: HashMap<Hash, Vec<u64>>,
-    languages: Vec<String>,
+    /// Of languages, and of who writes prefixes.
+    names: Vec<String>,
     live: RoaringTreemap,
+    /// Chunks of documents that have several.
+    parts: RoaringTreemap,
     tenants: Sets,
     materials: Sets,
     kinds: Sets,
     spoken: Sets,
+    /// Chunks by who was asked for their prefix.
+    prefixed: Sets,
     /// Chunks that only some groups may see, by their list.
     guarded: Sets,
     /// Chunks that everybody of their tenant may see.
@@ -139,9 +148,17 @@ impl Shelf {
 
     /// Puts a chunk in place of the document's chunk of this ordinal; answers the one that it replaces.
     pub fn put(&mut self, document: u32, put: &Put<'_>) -> Option<u64> {
-        let language = self.language(put.language.unwrap_or_default());
+        let language = self.name(put.language.unwrap_or_default());
+        let prefix_by = self.name(put.prefix_by.unwrap_or_default());
         let held = self.documents[document as usize].as_mut().expect("chunks are put into a document that is there");
         let replaced = held.slots.insert(put.ordinal, put.id);
+        match held.slots.len() {
+            1 => {}
+            2 => self.parts.extend(held.slots.values().copied()),
+            _ => {
+                self.parts.insert(put.id);
+            }
+        }
         self.live.insert(put.id);
         self.tenants.add(&held.place.tenant, put.id);
         self.materials.add(&held.about.material, put.id);
@@ -155,19 +172,22 @@ impl Shelf {
         if let Some(language) = put.language {
             self.spoken.add(language, put.id);
         }
+        if let Some(name) = put.prefix_by {
+            self.prefixed.add(name, put.id);
+        }
         self.by_hash.entry(put.hash).or_default().push(put.id);
         let Put { ordinal, hash, start, end, kind, spot, .. } = *put;
-        self.slots.insert(put.id, Slot { document, ordinal, hash, start, end, kind, language, spot });
+        self.slots.insert(put.id, Slot { document, ordinal, hash, start, end, kind, language, prefix_by, spot });
         replaced
     }
 
-    fn language(&mut self, name: &str) -> u32 {
-        let known = self.languages.iter().position(|known| known == name);
+    fn name(&mut self, name: &str) -> u32 {
+        let known = self.names.iter().position(|known| known == name);
         let at = known.unwrap_or_else(|| {
-            self.languages.push(name.to_owned());
-            self.languages.len() - 1
+            self.names.push(name.to_owned());
+            self.names.len() - 1
         });
-        u32::try_from(at).expect("few languages")
+        u32::try_from(at).expect("few names")
     }
 
     /// Takes a chunk out; its document goes with its last one only by [`Shelf::forget`].
@@ -179,10 +199,17 @@ impl Shelf {
         if held.slots.get(&slot.ordinal) == Some(&id) {
             held.slots.remove(&slot.ordinal);
         }
+        self.parts.remove(id);
+        if held.slots.len() == 1 {
+            for alone in held.slots.values() {
+                self.parts.remove(*alone);
+            }
+        }
         self.tenants.remove(&held.place.tenant, id);
         self.materials.remove(&held.about.material, id);
         self.kinds.remove(kind_name(slot.kind), id);
-        self.spoken.remove(&self.languages[slot.language as usize], id);
+        self.spoken.remove(&self.names[slot.language as usize], id);
+        self.prefixed.remove(&self.names[slot.prefix_by as usize], id);
         // The list may have changed with the document's row: the chunk is looked for in every one.
         self.guarded.0.retain(|_, set| {
             set.remove(id);
@@ -229,7 +256,27 @@ impl Shelf {
 
     /// The language of a chunk.
     pub fn language_of(&self, slot: &Slot) -> Option<&str> {
-        self.languages.get(slot.language as usize).map(String::as_str).filter(|name| !name.is_empty())
+        self.names.get(slot.language as usize).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// Chunks that stand beside others of their document, and for whose prefix this name was not asked yet.
+    pub fn unplaced(&self, by: &str) -> RoaringTreemap {
+        &self.parts - self.prefixed.get(by)
+    }
+
+    /// Chunks of a source.
+    pub fn of_material(&self, name: &str) -> RoaringTreemap {
+        self.materials.get(name)
+    }
+
+    /// Chunks for whose prefix somebody was asked.
+    pub fn placed(&self) -> RoaringTreemap {
+        self.prefixed.0.values().fold(RoaringTreemap::new(), |all, set| all | set)
+    }
+
+    /// The same of one name.
+    pub fn placed_by(&self, by: &str) -> RoaringTreemap {
+        self.prefixed.get(by)
     }
 
     /// Every chunk's number.
@@ -303,7 +350,10 @@ mod tests {
         let number = shelf.document(place, about);
         let hash = [u8::try_from(id).unwrap(); 16];
         let (kind, spot) = (TextKind::Prose, Spot::default());
-        shelf.put(number, &Put { id, ordinal, hash, start: 0, end: 1, kind, language: Some("en"), spot })
+        shelf.put(
+            number,
+            &Put { id, ordinal, hash, start: 0, end: 1, kind, language: Some("en"), prefix_by: None, spot },
+        )
     }
 
     fn seen(shelf: &Shelf, scope: &Scope) -> Vec<u64> {
@@ -338,6 +388,40 @@ mod tests {
         shelf.take(2);
         shelf.forget(&x);
         assert!(shelf.live().is_empty() && shelf.documents().next().is_none() && shelf.hashes().next().is_none());
-        assert!(shelf.guarded.0.is_empty() && shelf.tenants.0.is_empty());
+        assert!(shelf.guarded.0.is_empty() && shelf.tenants.0.is_empty() && shelf.parts.is_empty());
+    }
+
+    #[test]
+    fn a_chunk_beside_others_lacks_a_prefix_until_somebody_was_asked() {
+        let mut shelf = Shelf::default();
+        let unplaced = |shelf: &Shelf| shelf.unplaced("m").into_iter().collect::<Vec<_>>();
+        put(&mut shelf, &place("a", "alone"), None, 1, 0);
+        assert_eq!(unplaced(&shelf), Vec::<u64>::new());
+        let x = place("a", "x");
+        for (id, ordinal) in [(2, 0), (3, 1), (4, 2)] {
+            put(&mut shelf, &x, None, id, ordinal);
+        }
+        assert_eq!(unplaced(&shelf), [2, 3, 4]);
+        let number = shelf.document(&x, Document::default());
+        let (kind, spot) = (TextKind::Prose, Spot::default());
+        let asked = Put {
+            id: 5,
+            ordinal: 0,
+            hash: [5; 16],
+            start: 0,
+            end: 1,
+            kind,
+            language: None,
+            prefix_by: Some("m"),
+            spot,
+        };
+        assert_eq!(shelf.put(number, &asked), Some(2));
+        shelf.take(2);
+        assert_eq!((unplaced(&shelf), shelf.unplaced("other").len()), (vec![3, 4], 3));
+        assert_eq!(shelf.placed().into_iter().collect::<Vec<_>>(), [5]);
+        shelf.take(3);
+        shelf.take(5);
+        assert_eq!(unplaced(&shelf), Vec::<u64>::new(), "the last one stands alone");
+        assert!(shelf.placed().is_empty());
     }
 }

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringTreemap;
 
-use super::passages::Passages;
+use super::passages::{Passages, Words};
 use super::shelf::{Hash, Shelf};
 use crate::chunk;
 use crate::fuse::{ModelTraits, vector_unit};
@@ -292,8 +292,8 @@ impl Space {
                 continue;
             }
             let held = shelf.held(slot);
-            let (heading, text) = passages.read(slot.spot)?;
-            let input = chunk::input(&held.about.title, &heading, &text);
+            let Words { heading, prefix, text } = passages.read(slot.spot)?;
+            let input = chunk::input(&held.about.title, &heading, &prefix, &text);
             wanted.insert(slot.hash, Wanted { tenant: held.place.tenant.clone(), input });
         }
         Ok(wanted)

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Searcher;
+use super::prefixes::PrefixStatus;
 use super::space::Space;
 use crate::material::{MATERIAL, MaterialSource};
 
@@ -129,6 +130,9 @@ pub struct IndexStatus {
     pub active: Option<SpaceStatus>,
     /// The model that is being made ready.
     pub next: Option<SpaceStatus>,
+    /// What a model writes in front of chunks, where it was asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefixes: Option<PrefixStatus>,
     /// Why the last attempt to follow the sources failed, if it did.
     pub failed: Option<String>,
 }
@@ -168,6 +172,7 @@ impl Searcher {
             sources: MATERIAL.iter().map(source).collect(),
             active,
             next,
+            prefixes: self.prefixes.status(&shelf),
             failed: self.progress.failed.lock().clone(),
         }
     }

@@ -57,7 +57,7 @@ impl Searcher {
         }
     }
 
-    /// Deletes the vectors of a model; of the one in use only after questions have let go of it.
+    /// Deletes the vectors of a model, or the prefixes that it wrote; vectors of the one in use only after questions have let go of it.
     pub async fn drop_model(&self, model: &str) -> Result<u64> {
         if self.next.read().as_ref().is_some_and(|next| next.model() == model) {
             return Err(Error::new(Kind::Conflict, format!("the model {model} is being made ready")));
@@ -69,7 +69,7 @@ impl Searcher {
                 self.forget()?;
             }
         }
-        Space::drop(&self.store, &self.dir, model).await
+        Ok(Space::drop(&self.store, &self.dir, model).await? + self.drop_prefixes(model).await?)
     }
 
     /// The next start turns to no model by itself.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ground;
+mod placed;
 
 use std::collections::HashSet;
 use std::sync::Arc;

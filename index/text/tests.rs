@@ -1,7 +1,7 @@
 use super::*;
 
 fn passage(id: u64, body: &str) -> Passage<'_> {
-    Passage { id, title: "", heading: "", body, language: None, kind: TextKind::Prose }
+    Passage { id, title: "", heading: "", prefix: "", body, language: None, kind: TextKind::Prose }
 }
 
 fn filled(texts: &[(u64, &str)]) -> TextIndex {

@@ -13,6 +13,7 @@ use index::evaluate::{EvalSettings, Report, evaluate};
 use index::fuse::Weights;
 use index::fuse::learn::learn;
 
+use super::context::ContextArgs;
 use super::embedder::{EmbedderArgs, NOTHING_EMBEDS, cache};
 use super::exit::Exit;
 use super::print;
@@ -21,8 +22,9 @@ const AFTER: &str = "\
 DIR holds corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv) as BEIR's folders do; or documents.jsonl and
 questions.jsonl, whose answers are spans; or folders of either kind, which are measured one by one.
 Each leg is measured alone: what words find, what vectors find, and both together. Intervals are of 95 percent, drawn from
-the questions. Vectors are kept below the cache folder, so that a second run is quick. Without weights of a model there is
-the text leg only.
+the questions. Vectors are kept below the cache folder, so that a second run is quick; so is what --context-model says
+about the chunks of documents that were cut, and about pieces whose doc_id names a document of documents.jsonl. Without
+weights of a model there is the text leg only.
 
 A team's own judgements are lines of {\"query\": …, \"document\": …, \"action\": \"click\"} (or \"gain\": 2); the action may be
 click, open, copy, like or dislike. With --learn, the fusion's weights are learned from the judgements, held against
@@ -34,7 +36,8 @@ Examples:
   stellwerk eval retrieval ./beir/scifact --format json --model all-MiniLM-L6-v2
   stellwerk eval retrieval ./ours --judgements clicks.jsonl --learn weights.json
   stellwerk eval retrieval ./ours --weights weights.json
-  stellwerk eval retrieval ./collections --leave-one-out";
+  stellwerk eval retrieval ./collections --leave-one-out
+  stellwerk eval retrieval ./ours --context-model http://127.0.0.1:8080/v1#qwen3";
 
 /// Measure how good the search is.
 #[derive(Debug, Subcommand)]
@@ -58,6 +61,8 @@ pub struct Retrieval {
     model: Option<String>,
     #[command(flatten)]
     embedder: EmbedderArgs,
+    #[command(flatten)]
+    context: ContextArgs,
     /// What is measured.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "text,vector,fusion")]
     legs: Vec<LegWord>,
@@ -122,6 +127,7 @@ impl Retrieval {
         let settings = EvalSettings {
             weights,
             chunk_tokens: self.chunk_tokens.max(32),
+            writer: self.context.writer()?,
             kept: Some(self.data_cache.clone().map_or_else(|| cache().map(|cache| cache.join("eval")), Ok)?),
             ..EvalSettings::default()
         };

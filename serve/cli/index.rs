@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use engine::Result;
-use index::search::{IndexStatus, SpaceStatus};
+use index::search::{IndexStatus, PrefixStatus, SpaceStatus};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::context::ContextArgs;
 use super::embedder::EmbedderArgs;
 use super::exit::Exit;
 use super::place::Place;
 use super::print;
-use crate::reach::{BuildWish, DropWish, reach_with};
+use crate::reach::{BuildWish, DropWish, reach_placing, reach_with};
 
 const AFTER: &str = "\
 A running server keeps the index up to date by itself. `build --model` makes another model's vectors beside those in use and
 turns to them in one moment; the old ones stay until `drop --model` deletes them.
 
+With --context-model a model of a server writes what places each chunk within its document. Everything is searchable before,
+and each document once more when the words of all its chunks are there. A build that the model fails ends with an error when
+all the rest is done, and asks for what is missing when it is run again; a server asks again by itself, after longer and
+longer pauses (at most five minutes). What was said about the same words is not asked again.
+
 Examples:
   stellwerk index status --data ./data
   stellwerk index build --data ./data
   stellwerk index build --model multilingual-e5-small --data ./data
+  stellwerk index build --context-model http://127.0.0.1:8080/v1#qwen3 --data ./data
   stellwerk index drop --model hashed-384 --data ./data";
 
 /// Look after the index of the search.
@@ -31,7 +38,7 @@ pub enum Index {
     Status(Status),
     /// Bring it up to date; with a model, make that one ready and turn to it.
     Build(Build),
-    /// Delete the vectors of a model.
+    /// Delete the vectors of a model, or what it wrote about chunks.
     Drop(Drop),
 }
 
@@ -60,9 +67,11 @@ pub struct Build {
     place: Place,
     #[command(flatten)]
     embedder: EmbedderArgs,
+    #[command(flatten)]
+    context: ContextArgs,
 }
 
-/// Delete the vectors of a model.
+/// Delete the vectors of a model, or what it wrote about chunks.
 #[derive(Debug, Args)]
 pub struct Drop {
     /// The model, as `index status` names it.
@@ -98,9 +107,10 @@ impl Status {
 
 impl Build {
     async fn run(self) -> Result<Exit> {
-        let reach = reach_with(&self.place.settings(), &self.embedder).await?;
+        self.context.wish()?;
+        let reach = reach_placing(&self.place.settings(), &self.embedder, &self.context).await?;
         let bar = Bar::new();
-        let wish = BuildWish { model: self.model.clone() };
+        let wish = BuildWish { model: self.model.clone(), context: self.context.word().map(str::to_owned) };
         let tell = |status: &IndexStatus| bar.show(status);
         let built = tokio::select! {
             built = reach.index_build(&wish, &tell) => built.map(Some),
@@ -148,10 +158,23 @@ fn show(status: &IndexStatus, json: bool) -> Result<Exit> {
     if let Some(next) = &status.next {
         text.push_str(&model("making ready", next));
     }
+    if let Some(prefixes) = &status.prefixes {
+        text.push_str(&prefix_lines(prefixes));
+    }
     if let Some(failed) = &status.failed {
         text.push_str(&format!("  the last attempt failed: {failed}\n"));
     }
     print::text(&text)
+}
+
+fn prefix_lines(prefixes: &PrefixStatus) -> String {
+    let PrefixStatus { model, written, without, waiting, failed } = prefixes;
+    let by = model.as_ref().map_or_else(|| "kept, nobody is asked".to_owned(), |model| format!("by {model}"));
+    let mut text = format!("  prefixes {by}: {written} chunks have one, {waiting} wait, {without} go without\n");
+    if let Some(failed) = failed {
+        text.push_str(&format!("  the model was not heard; it is asked again: {failed}\n"));
+    }
+    text
 }
 
 /// A bar over what waits; hidden where stderr is no terminal.
@@ -167,10 +190,15 @@ impl Bar {
     }
 
     fn show(&self, status: &IndexStatus) {
-        let space = status.next.as_ref().or(status.active.as_ref());
+        let space = status.next.as_ref().or(status.active.as_ref()).filter(|space| space.missing > 0);
+        let placing = status.prefixes.as_ref().filter(|prefixes| prefixes.waiting > 0);
         let (done, all, what) = match space {
             Some(space) if status.waiting_documents == 0 => {
                 (space.embedded, space.embedded + space.missing, format!("embedding with {}", space.model))
+            }
+            None if status.waiting_documents == 0 && placing.is_some() => {
+                let PrefixStatus { written, without, waiting, .. } = placing.expect("asked just now");
+                (written + without, written + without + waiting, "writing prefixes".to_owned())
             }
             _ => (status.documents, status.documents + status.waiting_documents, "cutting texts".to_owned()),
         };

@@ -14,6 +14,7 @@ use ledger::budget::Keeper;
 use ledger::principal::Principal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::context::ContextArgs;
 use super::embedder::{EmbedderArgs, NOTHING_EMBEDS};
 use super::exit::{self, Exit};
 use super::place::{Place, duration};
@@ -88,6 +89,8 @@ pub struct Serve {
     #[command(flatten)]
     embedder: EmbedderArgs,
     #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
     chat: ChatOptions,
 }
 
@@ -118,7 +121,8 @@ impl Serve {
         self.fail_at.as_deref().map_or(Ok(()), engine::fault::arm)?;
         let mut signals = Signals::new()?;
         crate::resident::watch(self.place.settings().memory_bytes_max);
-        let models = Arc::new(Named::new(self.embedder.clone()));
+        self.context.wish()?;
+        let models = Arc::new(Named::new(self.embedder.clone()).placing(self.context.clone()));
         let turned_to = index::search::remembered(&index::search::room::dir(&self.place.data));
         let embedder = models.open(None, turned_to.as_deref()).await?;
         if embedder.is_none() {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::cli::context::ContextArgs;
 use crate::house::House;
 use crate::http::problem::Problem;
 use crate::reach::{BuildWish, DropWish, FindWish};
@@ -57,6 +58,7 @@ fn line(report: &Report) -> Line {
 
 /// Builds, and reports.
 pub async fn build(State(house): State<Arc<House>>, Json(wish): Json<BuildWish>) -> Result<Response, Problem> {
+    house.search.refuse_other(&ContextArgs::of_word(wish.context.clone()).wish()?)?;
     let (sender, lines) = mpsc::channel::<Line>(REPORTS_WAITING_MAX);
     tokio::spawn(async move {
         let mut tell = |status: &IndexStatus| drop(sender.try_send(line(&Report::Status(status.clone()))));

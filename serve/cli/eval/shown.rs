@@ -32,6 +32,7 @@ impl Bar {
         let Some((name, bar)) = &self.0 else { return };
         let doing = match step {
             Step::Index => "documents",
+            Step::Place => "prefixes",
             Step::Embed => "vectors",
             Step::Ask => "questions",
         };
@@ -56,7 +57,9 @@ fn cell(interval: &Interval) -> String {
 pub fn table(report: &Report) -> String {
     let (documents, chunks, questions) = report.counts;
     let model = report.model.as_deref().unwrap_or("no vectors");
-    let mut out = format!("{}: {documents} documents, {chunks} chunks, {questions} questions, {model}\n", report.name);
+    let placed = report.placed_by.as_deref().map_or_else(String::new, |name| format!(", prefixes by {name}"));
+    let mut out =
+        format!("{}: {documents} documents, {chunks} chunks, {questions} questions, {model}{placed}\n", report.name);
     let heads: Vec<&str> = report.ran().map(Leg::name).collect();
     let _ = write!(out, "{:<16}", "");
     for head in heads {
