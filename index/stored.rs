@@ -78,8 +78,7 @@ pub static CHUNK_PREFIX: Table = Table {
                 "acl",
                 Type::Json,
                 "An empty list: nobody but the operator reads this table, since lists of documents change.",
-            )
-            .required(),
+            ),
         ],
     )
 };
