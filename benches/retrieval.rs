@@ -102,6 +102,7 @@ fn text(context: &Context, report: &mut Report) {
                 id: (n * 4096 + at) as u64,
                 title: "",
                 heading: "",
+                prefix: "",
                 body,
                 language: None,
                 kind: TextKind::Prose,
