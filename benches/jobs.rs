@@ -37,7 +37,7 @@ pub fn run(context: &Context) -> Report {
     queue::measure(context, &mut report, &runtime, postgres.as_ref(), sync_ms);
     rules::measure(context, &mut report, &runtime);
     drop(runtime);
-    doors::measure(context, &mut report);
+    doors::measure(context, &mut report, postgres.as_ref().map(Postgres::url));
     report.note(format!(
         "A write of 4 KiB and its fdatasync took {} ms on this disk at the time (median); a transaction that became durable \
          took at least one. Peers are Python, with what their clients cost. Published elsewhere, not measured here: River \

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -24,11 +25,16 @@ const KILLS: usize = 5;
 const CALL_TIME_MAX: Duration = Duration::from_secs(60);
 const HOOKS_GOAL: f64 = 2_200.0;
 const AGAIN_GOAL_S: f64 = 0.5;
+const TAKE_OVERS: usize = 3;
+const TAKEN_OVER_GOAL_S: f64 = 16.0;
 
-/// Both.
-pub fn measure(context: &Context, report: &mut Report) {
+/// All of it; with the URL of a PostgreSQL that two nodes share, if there is one.
+pub fn measure(context: &Context, report: &mut Report, postgres: Option<&str>) {
     hooks(context, report);
     again(context, report);
+    if let Some(url) = postgres {
+        taken_over(context, report, url);
+    }
 }
 
 /// Alerts of a sender that proves itself, each another delivery.
@@ -110,19 +116,13 @@ fn hear(mut stream: TcpStream, calls: &Sender<Instant>) {
     while stream.read(&mut block).is_ok_and(|read| read > 0) {}
 }
 
-/// A call is under way when the process ends; from the start of the next one until the call is made again.
-fn again(context: &Context, report: &mut Report) {
-    context.say("kill -9 and the first call after it");
-    let (ground, (address, calls)) = (Ground::under(&context.folder), silent());
+/// A store with one row that a rule tells of, and the arguments of a server that tells it there.
+fn waiting(ground: &Ground, address: SocketAddr) -> [String; 4] {
     let rules = ground.beside("rules");
     fs::create_dir_all(&rules).expect("a folder");
     let rule = "-- ---\n-- owner: bench\n-- every: 1s\n-- key: [pod]\n-- new: notify(\"ops\", \"{pod} waits\")\n-- ---\n\
                 SELECT pod FROM k8s_pod WHERE phase = 'Pending'\n";
     fs::write(rules.join("pods.sql"), rule).expect("a rule");
-    fs::write(ground.beside("key"), "hidden").expect("a secret");
-    let actions = ground.beside("actions.yaml");
-    let channel = format!("channels: {{ops: {{url: 'http://{address}/ops', secret: 'file:key'}}}}\n");
-    fs::write(&actions, channel).expect("the channels");
     let pods = json!({
         "apiVersion": "v1", "kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": [{
             "apiVersion": "v1", "kind": "Pod",
@@ -132,9 +132,72 @@ fn again(context: &Context, report: &mut Report) {
     });
     let file = ground.beside("pods.json");
     fs::write(&file, pods.to_string()).expect("the pods");
-    let path = |path: &std::path::Path| path.to_str().expect("the folder's name is UTF-8").to_owned();
-    ground.run(&["ingest", "k8s", &path(&file), "--cluster", "c"]).ok();
-    let args = ["--rules", &path(&rules), "--actions", &path(&actions)];
+    let [actions, told] = messages(ground, address);
+    [actions, told, "--rules".to_owned(), path(&rules)]
+}
+
+/// The arguments of a server whose messages go there.
+fn messages(ground: &Ground, address: SocketAddr) -> [String; 2] {
+    fs::write(ground.beside("key"), "hidden").expect("a secret");
+    let actions = ground.beside("actions.yaml");
+    let channel = format!("channels: {{ops: {{url: 'http://{address}/ops', secret: 'file:key'}}}}\n");
+    fs::write(&actions, channel).expect("the channels");
+    ["--actions".to_owned(), path(&actions)]
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().expect("the folder's name is UTF-8").to_owned()
+}
+
+/// A call is under way when its process ends; how long until another one that lives on the same database makes it again.
+fn taken_over(context: &Context, report: &mut Report, url: &str) {
+    context.say("kill -9 of one node of two");
+    let (address, calls) = silent();
+    let grounds = [Ground::under(&context.folder), Ground::under(&context.folder)];
+    let rules = waiting(&grounds[0], address);
+    let others = messages(&grounds[1], address);
+    let state = ["--state".to_owned(), url.to_owned()];
+    let start = |ground: &Ground, args: &[String]| {
+        let args: Vec<&str> = args.iter().chain(&state).map(String::as_str).collect();
+        Server::start(ground, &args)
+    };
+    let mut first = start(&grounds[0], &rules);
+    grounds[0].run(&["ingest", "k8s", &path(&grounds[0].beside("pods.json")), "--cluster", "c"]).ok();
+    calls.recv_timeout(CALL_TIME_MAX).expect("the rule's message is sent");
+    let mut second = start(&grounds[1], &others);
+    let mut took_s = Vec::new();
+    for turn in 0..TAKE_OVERS {
+        let [dies, lives] = if turn % 2 == 0 { [&mut first, &mut second] } else { [&mut second, &mut first] };
+        assert!(lives.ended().is_none(), "the other node lives");
+        let begun = Instant::now();
+        dies.kill9();
+        let called = calls.recv_timeout(CALL_TIME_MAX).expect("the other node sends the message");
+        took_s.push(called.duration_since(begun).as_secs_f64());
+        // It comes back, for the next turn.
+        match turn % 2 {
+            0 => first = start(&grounds[0], &messages(&grounds[0], address)),
+            _ => second = start(&grounds[1], &others),
+        }
+    }
+    let took = Spread::of(&took_s);
+    report.goal(Goal {
+        what: "from kill -9 of a node to the call by another node on the same PostgreSQL",
+        bound: Bound::AtMost(TAKEN_OVER_GOAL_S),
+        unit: "s",
+        value: Some(took.median),
+        ours: format!("{took} s; a lease lasts {} s", jobs::queue::LEASE.as_secs()),
+        peer: String::new(),
+    });
+    report.raw("taken_over_s", json!(took_s));
+}
+
+/// A call is under way when the process ends; from the start of the next one until the call is made again.
+fn again(context: &Context, report: &mut Report) {
+    context.say("kill -9 and the first call after it");
+    let (ground, (address, calls)) = (Ground::under(&context.folder), silent());
+    let args = waiting(&ground, address);
+    ground.run(&["ingest", "k8s", &path(&ground.beside("pods.json")), "--cluster", "c"]).ok();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut server = Server::start(&ground, &args);
     calls.recv_timeout(CALL_TIME_MAX).expect("the rule's message is sent");
     let mut took_s = Vec::new();
